@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from detnas.cli.benchmarks import read_benchmark
 from detnas.cli.find_search import NamespaceOption, SearchArgument, StoreOption, find_search
@@ -131,13 +132,27 @@ def _limits(
                 "give --max-latency-ms, --max-flops or --min-map, too",
             )
         return None
-    return DetectorLimits(
-        device=device,
-        max_latency_ms=_decimal(max_latency_ms),
-        max_flops=None if max_flops is None else round(max_flops),
-        min_map=_decimal(min_map),
-    )
+    try:
+        return DetectorLimits(
+            device=device,
+            max_latency_ms=_decimal(max_latency_ms),
+            max_flops=None if max_flops is None else round(max_flops),
+            min_map=_decimal(min_map),
+        )
+    except (ValidationError, OverflowError) as error:
+        raise _wrong_limit(error) from error
 
 
 def _decimal(number: float | None) -> Decimal | None:
     return None if number is None else Decimal(str(number))
+
+
+def _wrong_limit(error: ValidationError | OverflowError) -> UserError:
+    """What the options themselves let pass: infinity, and a name that is too long or empty."""
+    if isinstance(error, OverflowError):
+        return UserError("--max-flops inf", "write a number, such as 2.5e9")
+    first = error.errors()[0]
+    option = "--" + "-".join(map(str, first["loc"])).replace("_", "-")
+    return UserError(
+        f"{option} '{first['input']}': {first['msg']}", "see 'detnas recommend --help'"
+    )

@@ -75,6 +75,22 @@ def test_recommend_without_limits_says_what_to_give(
     assert "give --max-latency-ms, --max-flops or --min-map" in str(ended.exception)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--max-flops", "inf"), "--max-flops inf"),
+        (("--max-latency-ms", "inf"), "--max-latency-ms 'Infinity': Input should be a finite"),
+        (("--max-flops", "1e9", "--device", ""), "--device '': String should have at least 1"),
+    ],
+)
+def test_recommend_names_a_limit_that_cannot_be_used(
+    search: StoredSearch, words: tuple[str, ...], said: str
+) -> None:
+    ended = detnas(search.uri, *words)
+    assert isinstance(ended.exception, UserError)
+    assert str(ended.exception).startswith(said)
+
+
 def benchmark(search: StoredSearch, folder: Path, *digests: str) -> Path:
     """What `detnas bench` could have found on another machine, of files with these digests."""
     files = [
