@@ -93,7 +93,8 @@ def test_card_states_data_results_with_errors_and_lineage(request_: ExportReques
     assert "| AP of small objects | – | – |" in card
     assert "| training | 120 | 360 | 2 |" in card
     assert "| 3 | channel pruning, 5 % | 0.4500 | 0.3900 | 1.5 |" in card
-    assert "2 classes: disc, square." in card
+    assert "2 classes: `disc`, `square`." in card
+    assert "standard error of a bootstrap" in card
     assert (
         "| continued base | 0.4050 ± 0.0120 | 2 | +0.0200, 95 % interval -0.0010 to +0.0400 on the "
         "40 validation images it was selected on |"
@@ -115,6 +116,21 @@ def test_tables_of_the_card_are_whole(request_: ExportRequest) -> None:
         rows = table.splitlines()
         assert set(rows[1]) <= set("| -"), table
         assert len({row.count("|") for row in rows}) == 1, table
+
+
+def test_card_without_errors_states_none(request_: ExportRequest) -> None:
+    """Of a search of an earlier version, whose results have no bootstrap."""
+    scores = {"score": _score(0.41, error=None), "base_score": _score(0.4, error=None)}
+    facts = CARD.model_copy(update={**scores, "baselines": ()})
+    card = model_card(request_.model_copy(update={"card": facts}))
+    assert "±" not in card
+    assert "error" not in card.partition("## Results")[2].partition("## Data")[0]
+
+
+def test_class_names_are_shown_as_they_are(request_: ExportRequest) -> None:
+    names = ("<b>*a*", "b|c", "d`e")
+    card = model_card(request_.model_copy(update={"classes": names}))
+    assert "3 classes: `<b>*a*`, `b|c`, `` d`e ``." in card
 
 
 def test_card_of_an_earlier_request_says_less(request_: ExportRequest) -> None:

@@ -87,7 +87,8 @@ def model_card(
         "resolution": request.resolution,
         "flops": cost.flops,
         "parameters": cost.parameters,
-        "classes": request.classes,
+        "has_errors": card is not None and card.score.map_error is not None,
+        "classes": [_code(name) for name in request.classes],
         "family": request.architecture.family,
         "stem": request.architecture.stem,
         "encoding": encode(request.architecture),
@@ -173,6 +174,14 @@ def _baseline(one: CardBaseline) -> tuple[str, str, str, str]:
 def _map(score: Score) -> str:
     error = "" if score.map_error is None else f" ± {score.map_error:.4f}"
     return _metric(score.map) + error
+
+
+def _code(name: str) -> str:
+    """A name from the annotation file, in which Markdown and HTML have no meaning."""
+    plain = " ".join(name.split())
+    fence = "``" if "`" in plain else "`"
+    pad = " " if "`" in plain else ""
+    return f"{fence}{pad}{plain}{pad}{fence}"
 
 
 def _metric(value: float) -> str:
