@@ -1,5 +1,6 @@
 """The whole status of a search's resource, as JSON."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -93,7 +94,7 @@ def _figures(result: PassResult, search: SearchStatus) -> dict[str, Any]:
         "trials": _trials(result, search),
         "teachers": _teachers(result),
         **_detectors(search),
-        "compared": [_compared(one) for one in search.compared],
+        "compared": [_compared(one) for one in _exported_first(search.compared)],
         "active": list(active_jobs(result, search)),
         "top": _top(search),
         "front": front(search),
@@ -158,6 +159,11 @@ def _detectors(search: SearchStatus) -> dict[str, Any]:
         exported = detector_figures(search.exported, search.exported_to, trial)
         detectors["exported"] = exported | _comparison(search)
     return detectors
+
+
+def _exported_first(compared: Sequence[ComparedDetector]) -> list[ComparedDetector]:
+    """The base, what was exported, and the others: the status has the first few only."""
+    return [*compared[:1], *sorted(compared[1:], key=lambda one: not one.exported)]
 
 
 def _compared(one: ComparedDetector) -> Compared:

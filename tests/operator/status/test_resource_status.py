@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from detnas.lifecycle.status import ComparedDetector
 from detnas.plan.front import MeasuredDetector
 from detnas.plan.recommendation import MeasuredLatency, Recommendation
 from detnas.plan.stages import JobId, Phase
@@ -291,3 +292,15 @@ def test_status_names_the_front_and_the_recommended_detectors() -> None:
         {"objective": "edge", **figures, "latencyMs": "9.8100", "reason": "it fits"},
         {"objective": "phone", "reason": "none fits"},
     ]
+
+
+def test_exported_detector_is_among_those_that_the_status_compares() -> None:
+    """Of sixteen candidates the last may win; a status lists eight detectors."""
+    names = ["base", *(f"trial {number}, fine-tuned" for number in range(16))]
+    compared = tuple(
+        ComparedDetector(name=name, detector=BEST, exported=name.startswith("trial 15"))
+        for name in names
+    )
+    status = resource_status(replace(MIDWAY, search=search_state(compared=compared)), {}, NOW)
+    listed = [one["name"] for one in status["compared"]]
+    assert listed == [names[0], names[16], *names[1:7]]
