@@ -38,7 +38,7 @@ from detnas.records.verbs import Verb
 from detnas.score import Scorer
 from detnas.store import Store
 from detnas.store.artifacts import load_record
-from detnas.store.errors import MissingRecord
+from detnas.store.errors import CorruptRecord, MissingRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +191,13 @@ class FinalStagesReader:
         if result is None or result.outcome is not Outcome.SUCCEEDED:
             return stages
         found = tested(scorer, stages.contestants, result)
+        for one in stages.contestants:
+            if one.detector.name not in found:
+                raise CorruptRecord(
+                    f"{self.store.uri}/{keys.result_key(job.folder)} has no score of "
+                    f"{one.detector.name}",
+                    "delete the object, so that the test is repeated",
+                )
         student, base = found[winner.detector.name][0], found[stages.base.name][0]
         gain = gain_over(base, student, images, unseen=True) if winner.improved else None
         return replace(stages, tested=found, winner=replace(winner, gain=gain, on_test=student))

@@ -15,6 +15,7 @@ from detnas.report.page import render
 from detnas.runner.tables import reasons
 from detnas.store import Store
 from detnas.store.artifacts import load_record
+from detnas.store.errors import CorruptRecord
 from tests.detnas.searches.in_process import (
     TUNED,
     Scheduler,
@@ -208,6 +209,20 @@ def test_failed_test_fails_the_search_until_it_is_retried(store: Store, tested: 
     assert session_of(search).retry_failures() == [keys.final_test_folder(search.requests.search)]
     tested.run(search)
     assert status(search).phase is Phase.SUCCEEDED
+
+
+def test_result_of_a_test_that_lacks_a_detector_is_named(store: Store, tested: Scheduler) -> None:
+    complete = tested.answers[Verb.TEST]
+
+    def without_student(result: Result) -> Result:
+        found = complete(result)
+        assert isinstance(found, FinalTestResult)
+        return found.model_copy(update={"detectors": found.detectors[:1]})
+
+    tested.answers[Verb.TEST] = without_student
+    search = tiny(store, "one", UNSEEN, trials=2)
+    with pytest.raises(CorruptRecord, match=r"test/result.json has no score of trial-"):
+        tested.run(search)
 
 
 def test_restart_keeps_what_was_measured(store: Store, tested: Scheduler) -> None:
