@@ -58,14 +58,18 @@ class TrainedDetector:
         return self.trial is None and self.baseline is None
 
     def is_better(self, other: "TrainedDetector") -> bool:
-        """Whether its H is higher; of upgraded detectors the mAP, which costs them computation."""
+        """Whether its H is higher; if only one of them is upgraded, the mAP."""
         metric = self.compared_by(other)
         return self.value_of(metric) > other.value_of(metric)
 
     def compared_by(self, other: "TrainedDetector") -> GainMetric:
-        """The metric that decides between two detectors."""
-        upgraded = self.result.is_upgraded or other.result.is_upgraded
-        return GainMetric.MAP if upgraded else GainMetric.H
+        """The metric that decides between two detectors.
+
+        An upgrade buys mAP with computation, for which H would punish it; it costs each detector
+        that has it about as much, so H decides between these.
+        """
+        differ = self.result.is_upgraded != other.result.is_upgraded
+        return GainMetric.MAP if differ else GainMetric.H
 
     def value_of(self, metric: GainMetric) -> float:
         """Its H or its mAP, a fraction."""
@@ -189,13 +193,14 @@ def choose_winner(
         earlier: fine-tuned students of other trials, from when the search had fewer trials.
     """
     best = candidates[0].student
-    winner = _of_trial(candidates[0], is_best=True)
-    for one in candidates[1:]:
-        other = _of_trial(one)
+    ended = [_of_trial(one, is_best=one is candidates[0]) for one in candidates]
+    winner = ended[0]
+    for other in ended[1:]:
         if other.detector.is_better(winner.detector):
             winner = other
     if len(candidates) > 1:
-        winner = replace(winner, reason=f"{winner.reason}; {_compared(candidates, winner)}")
+        compared = _compared(candidates, [one.detector for one in ended], winner.detector)
+        winner = replace(winner, reason=f"{winner.reason}; {compared}")
     rival = max(earlier, key=lambda student: student.score, default=winner.detector)
     if not rival.is_better(winner.detector):
         return winner
@@ -244,21 +249,23 @@ def gain_over(
     return gain and gain.model_copy(update={"images": images, "unseen": unseen})
 
 
-def _compared(candidates: Sequence[Candidate], winner: Winner) -> str:
-    """The candidates and what became of each, for people."""
-    upgraded = winner.detector.result.is_upgraded
-    found = [f"trial {one.student.trial} {_after_tuning(one, upgraded)}" for one in candidates]
-    metric = "mAP" if upgraded else "H"
-    return (
-        f"of {len(candidates)} fine-tuned candidates it has the best {metric}: {', '.join(found)}"
-    )
+def _compared(
+    candidates: Sequence[Candidate], ended: Sequence[TrainedDetector], winner: TrainedDetector
+) -> str:
+    """The candidates and what each came to, for people."""
+    metrics = {one.compared_by(winner) for one in ended}
+    metric = GainMetric.MAP if GainMetric.MAP in metrics else GainMetric.H
+    pairs = zip(candidates, ended, strict=True)
+    found = ", ".join(f"trial {end.trial} {_end_text(one, end, metric)}" for one, end in pairs)
+    return f"of {len(ended)} fine-tuned candidates it has the best {metric}: {found}"
 
 
-def _after_tuning(candidate: Candidate, upgraded: bool) -> str:
-    tuned = candidate.finetuned
-    if tuned is None:
-        return "failed"
-    return f"{100 * tuned.map:.2f} %" if upgraded else f"{tuned.score:.4f}"
+def _end_text(candidate: Candidate, end: TrainedDetector, metric: GainMetric) -> str:
+    value = f"{100 * end.map:.2f} %" if metric is GainMetric.MAP else f"{end.score:.4f}"
+    if end is candidate.finetuned:
+        return value
+    why = "its fine-tuning failed" if candidate.failure else "before its fine-tuning"
+    return f"{value} ({why})"
 
 
 def _of_trial(candidate: Candidate, *, is_best: bool = False) -> Winner:

@@ -1,13 +1,21 @@
 """Several students are fine-tuned, and the best of them is exported."""
 
+from dataclasses import replace
+
 import pytest
 
 from detnas.ledger.entry import LedgerEntry
 from detnas.plan.stages import Phase
-from detnas.plan.winner import choose_candidates
+from detnas.plan.winner import (
+    Candidate,
+    TrainedDetector,
+    choose_candidates,
+    choose_winner,
+)
 from detnas.records import keys
 from detnas.records.requests import StudentRequest
 from detnas.records.results import DetectorResult, Outcome, Result
+from detnas.records.settings import DetectorShape
 from detnas.records.verbs import Verb
 from detnas.report.data import gather
 from detnas.report.page import render
@@ -22,6 +30,7 @@ from tests.detnas.searches.in_process import (
     tiny,
     with_map_times,
 )
+from tests.detnas.searches.results import detector
 
 THREE = {"finetune": {"epochs": 1, "candidates": 3}}
 
@@ -101,6 +110,7 @@ def test_candidate_of_highest_h_afterwards_is_exported_with_the_reason(
     page = render(data)
     for one in state.final_stages.finalists:
         assert f"trial {one.student.trial}, fine-tuned" in page
+    assert data.front == found.front
 
 
 def test_candidates_run_at_the_same_time(store: Store, tuning: Scheduler) -> None:
@@ -137,7 +147,10 @@ def test_failed_candidate_leaves_the_others(store: Store, tuning: Scheduler) -> 
     assert found.finetune_problem == ""
     (lost,) = [one for one in found.compared if one.message]
     assert lost.message == "Diverged: the loss left all bounds"
-    assert f"trial {found.best_trial} failed" in found.export_reason
+    (said,) = [
+        one for one in found.export_reason.split(", ") if f"trial {found.best_trial} " in one
+    ]
+    assert said.endswith("(its fine-tuning failed)")
 
 
 def test_restart_finds_the_same_candidates(store: Store, tuning: Scheduler) -> None:
@@ -158,3 +171,33 @@ def test_candidates_are_the_best_by_h_whatever_their_map(
     chosen = choose_candidates(by_score[0], finished, 3)
     assert chosen == tuple(by_score[:3])
     assert choose_candidates(by_score[0], finished[:0], 3) == (by_score[0],)
+
+
+def _trained(trial: int, h: float, mean_ap: float, *, upgraded: bool = False) -> TrainedDetector:
+    shape = DetectorShape()
+    result = detector("any").model_copy(update={"shape": shape if upgraded else None})
+    at = result.scores[0].resolution
+    return TrainedDetector(trial, result, None, shape, h, at, mean_ap, tuned=upgraded)
+
+
+def test_upgraded_candidates_are_compared_by_h() -> None:
+    """By mAP, the costliest of the front would always be chosen."""
+    cheap = Candidate(_trained(1, 0.3, 0.3), _trained(1, 0.28, 0.35, upgraded=True))
+    costly = Candidate(_trained(2, 0.25, 0.4), _trained(2, 0.2, 0.45, upgraded=True))
+    winner = choose_winner([cheap, costly])
+    assert winner.detector is cheap.finetuned
+    assert winner.reason.endswith("it has the best H: trial 1 0.2800, trial 2 0.2000")
+
+    failed = Candidate(costly.student, failure="Diverged: the loss left all bounds")
+    winner = choose_winner([cheap, failed])
+    assert winner.detector is costly.student
+    ends = "trial 1 35.00 %, trial 2 40.00 % (its fine-tuning failed)"
+    assert winner.reason.endswith(f"it has the best mAP: {ends}")
+
+
+def test_candidate_that_was_better_before_its_fine_tuning_is_named_so() -> None:
+    worse = Candidate(_trained(1, 0.3, 0.3), replace(_trained(1, 0.2, 0.2), tuned=True))
+    better = Candidate(_trained(2, 0.2, 0.2), replace(_trained(2, 0.25, 0.25), tuned=True))
+    winner = choose_winner([worse, better])
+    assert winner.detector is worse.student
+    assert "trial 1 0.3000 (before its fine-tuning), trial 2 0.2500" in winner.reason
