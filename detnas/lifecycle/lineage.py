@@ -31,8 +31,7 @@ def exported_lineage(
     if winner.trial is None:
         return ()
     steps = trial_lineage(store, search, winner.trial, scorer, teachers)
-    is_finetuned = all(winner != finalist.student for finalist in stages.finalists)
-    return (*steps, _of_finetuning(winner, scorer)) if is_finetuned else steps
+    return (*steps, _of_finetuning(winner, scorer)) if winner.tuned else steps
 
 
 def trial_lineage(

@@ -27,8 +27,7 @@ def detectors_of(
         state: of the search.
         trials: further ones.
     """
-    finalists = state.final_stages.finalists if state.final_stages is not None else ()
-    tuned = [one.tuned for one in finalists if one.tuned is not None]
+    tuned = state.final_stages.all_finetuned if state.final_stages is not None else ()
     summary = state.history.summary
     return measured_detectors(state.scorer, summary.front, (*summary.top, *trials), tuned)
 
@@ -41,8 +40,7 @@ def own_exports(state: SearchState) -> list[FinishedExport]:
     export, winner = stages.export, stages.winner.detector
     if export.outcome is not Outcome.SUCCEEDED:
         return []
-    finetuned = not winner.is_base and keys.is_of_finetuning(winner.result.weights.key)
-    return [FinishedExport(winner.trial, finetuned, winner.resolution, export)]
+    return [FinishedExport(winner.trial, winner.tuned, winner.resolution, export)]
 
 
 def stored_exports(
@@ -109,13 +107,8 @@ def _detectors(state: SearchState, trials: Sequence[LedgerEntry]) -> dict[str, I
     best = state.history.summary.best
     if state.extraction is not None and best is not None:
         found |= _weights(state.extraction, (best.index, False))
-    stages = state.final_stages
-    winner = stages.winner.detector if stages and stages.winner else None
-    finalists = stages.finalists if stages else ()
-    for tuned in (*(one.tuned for one in finalists), winner):
-        if tuned is not None and tuned.trial is not None:
-            finetuned = keys.is_of_finetuning(tuned.result.weights.key)
-            found |= _weights(tuned.result, (tuned.trial, finetuned))
+    for tuned in state.final_stages.all_finetuned if state.final_stages is not None else ():
+        found |= _weights(tuned.result, (tuned.trial, True))
     if state.base is not None:
         found |= _weights(state.base, (None, False))
     return found

@@ -93,7 +93,7 @@ class ReportData:
         exported: the exported detector.
         entries: finished trials, by number.
         in_flight: trials without a result.
-        front: the Pareto front of the base, the trials and the fine-tuned student, by increasing
+        front: the Pareto front of the base, the trials and the fine-tuned students, by increasing
             FLOPs.
         lineage: from the base to the winner.
         pool: finished phases of the teachers' training.
@@ -160,7 +160,7 @@ def _with_trials(
     top = summary.best
     finished = {entry.index for entry in entries}
     stages = state.final_stages
-    finetuned = (stages.finetuned,) if stages is not None and stages.finetuned is not None else ()
+    finetuned = stages.all_finetuned if stages is not None else ()
     return replace(
         data,
         base=_detector("base", scorer, scorer.architecture, scorer.scores),

@@ -128,6 +128,13 @@ class FinalStages:
         return won if won is not None and won.tuned else self.finalists[0].tuned
 
     @property
+    def all_finetuned(self) -> tuple[TrainedDetector, ...]:
+        """Every student that was fine-tuned, the winner among them if it was tuned before."""
+        found = [one.tuned for one in self.finalists if one.tuned is not None]
+        won = self.winner.detector if self.winner is not None else None
+        return tuple(found) if won is None or not won.tuned or won in found else (*found, won)
+
+    @property
     def export(self) -> ExportResult | None:
         """The export's result, if there is one."""
         result = self.exporting.result if self.exporting is not None else None
