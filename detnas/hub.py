@@ -14,22 +14,12 @@ _RECORDS = ("request.json", "result.json", "failed-*.json")
 
 
 def folder_files(folder: Path) -> dict[str, Path]:
-    """The files of an exported folder that are uploaded, by name.
-
-    Raises:
-        UserError: it has no model card, so it is no exported folder.
-    """
-    files = {
+    """The files of an exported folder that are uploaded, by name."""
+    return {
         path.name: path
         for path in sorted(folder.iterdir())
         if path.is_file() and not any(map(path.match, (*_RECORDS, ".*")))
     }
-    if CARD not in files:
-        raise UserError(
-            f"{folder} has no {CARD}, so it is no exported folder",
-            "give the folder that a search exported, or the search itself",
-        )
-    return files
 
 
 def check_upload(repository: str, files: Mapping[str, Path]) -> None:
@@ -37,10 +27,11 @@ def check_upload(repository: str, files: Mapping[str, Path]) -> None:
 
     Args:
         repository: ``owner/name``.
-        files: by name; the model card among them.
+        files: by name.
 
     Raises:
-        UserError: the name is no repository's, or the card's front matter cannot be read.
+        UserError: the name is no repository's, the model card is missing, or its front matter
+            cannot be read.
     """
     hub = _hub()
     try:
@@ -49,6 +40,11 @@ def check_upload(repository: str, files: Mapping[str, Path]) -> None:
         raise _wrong_name(repository, str(error)) from error
     if repository.count("/") != 1:
         raise _wrong_name(repository, "the owner is missing")
+    if CARD not in files:
+        raise UserError(
+            f"among the exported files there is no {CARD}, which is the model card",
+            "export the detector again: detnas export SEARCH --to DIR",
+        )
     try:
         card = hub.ModelCard(files[CARD].read_text(encoding="utf-8"))
     except (ValueError, OSError, yaml.YAMLError) as error:

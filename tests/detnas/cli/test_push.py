@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from detnas.store import open_store
 from tests.detnas.cli.commands import run
+from tests.detnas.searches.in_process import Scheduler, tiny
 
 DETNAS = [sys.executable, "-c", "from detnas.cli import main; main()", "push"]
 CARD = "---\nlicense: apache-2.0\ntags:\n- detnas\n---\n\n# A detector\n"
@@ -136,6 +138,14 @@ def test_refusal_of_the_hub_is_explained(hub: Hub, folder: Path, status: int, sa
     assert said in errors
     assert "Traceback" not in errors
     assert not hub.commits
+
+
+def test_search_whose_export_has_no_card_is_refused(tmp_path: Path) -> None:
+    search = tiny(open_store((tmp_path / "store").as_uri()), "one", trials=1)
+    Scheduler(tmp_path).run(search)
+    code, _, errors = push(None, search.uri, REPOSITORY, "--dry-run")
+    assert code == 2
+    assert "there is no README.md, which is the model card" in errors
 
 
 def test_hub_that_does_not_answer_is_named_with_what_to_do(folder: Path) -> None:
