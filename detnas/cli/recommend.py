@@ -63,7 +63,7 @@ def recommend(
 
         detnas recommend search.yaml --max-latency-ms 12 --device 'CPU, 2 threads'
 
-        detnas recommend search.yaml --max-latency-ms 40 --bench pi.json --device 'Cortex-A76'
+        detnas recommend search.yaml --max-latency-ms 40 --bench edge.json --device 'AMD EPYC 9654'
 
         detnas recommend digits --store s3://bucket/prefix -n team-a --min-map 0.4 -o json
     """
