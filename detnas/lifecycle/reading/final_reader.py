@@ -39,6 +39,7 @@ from detnas.score import Scorer
 from detnas.store import Store
 from detnas.store.artifacts import load_record
 from detnas.store.errors import CorruptRecord, MissingRecord
+from detnas.store.in_parallel import in_parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +116,12 @@ class FinalStagesReader:
         assert best is not None
         if finetune is None or finetune.candidates == 1:
             return (best,)
-        known = {entry.index: entry for entry in summary.top}
-        front = []
-        for index in {point.index for point in summary.front}:
-            entry = known.get(index) or read_trial(self.store, self._search, scorer, index)
-            if isinstance(entry, LedgerEntry):
-                front.append(entry)
-        return choose_candidates(best, front, finetune.candidates)
+        on_front = {point.index for point in summary.front}
+        known = [entry for entry in summary.top if entry.index in on_front]
+        others = sorted(on_front - {entry.index for entry in known})
+        found = in_parallel(partial(read_trial, self.store, self._search, scorer), others)
+        read = [entry for entry in found if isinstance(entry, LedgerEntry)]
+        return choose_candidates(best, [*known, *read], finetune.candidates)
 
     def _finalists(self, entries: Sequence[LedgerEntry], scorer: Scorer) -> list[Finalist]:
         found = []

@@ -164,6 +164,7 @@ def test_student_that_loses_on_the_test_images_is_exported_and_not_called_better
     assert "worse than the base on 200 unseen test images" in found.export_reason
     assert dict(reasons(found)) == {"worse than the base": found.export_reason}
     page = render(gather(store, search.requests))
+    assert "<strong>worse than the base</strong>" in page
     assert "not distinguishable" not in page
 
 
