@@ -125,7 +125,7 @@ class ControlPlane:
             self.binaries[name],
             *(f"--{key}={value}" for key, value in options.items()),
         ]
-        # Memory is there: to collect garbage rarely spares a tenth of the servers' time.
+        # Memory is there: garbage collected rarely spares the API server a fifth of its work.
         environment = {**os.environ, "GOGC": "400"}
         log = self.folder / f"{name}.log"
         self._processes[name] = start(command, log, cwd=self.folder, env=environment)
