@@ -50,9 +50,8 @@ class DeformableConvolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map N × inputs × H × W to N × outputs × H/stride × W/stride."""
-        return deform_conv2d(
-            x, self.conv_offset(x), self.weight, stride=self.stride, padding=self.padding
-        )
+        offsets = self.conv_offset(x)  # a bias comes with batch normalisation that is folded in
+        return deform_conv2d(x, offsets, self.weight, self.bias, self.stride, self.padding)
 
 
 class _ResidualBlock(nn.Module):
