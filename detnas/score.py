@@ -6,7 +6,9 @@ from functools import cached_property
 
 from detnas.architecture import Architecture
 from detnas.cost import detector_cost, detector_costs
-from detnas.records.results import MetricError, Score
+from detnas.errors import UserError
+from detnas.records.latency import RelativeLatency
+from detnas.records.results import Latency, MetricError, Score
 from detnas.records.settings import DetectorShape, Resolution
 from detnas.schema import Count, Schema, added
 from detnas.teachers import SupernetShape, Teacher
@@ -35,6 +37,8 @@ class ResolutionScore(Schema):
         h: the score.
         map_error: standard error of mAP; None if unknown.
         estimate: of mAP, by which trials are selected; None if that is done by what was measured.
+        latency: beside the base's, which is the same for all detectors of the search at this
+            resolution; None if H counts FLOPs.
     """
 
     resolution: Resolution
@@ -43,6 +47,25 @@ class ResolutionScore(Schema):
     h: float
     map_error: MetricError | None = added(1)
     estimate: Estimate | None = added(1)
+    latency: RelativeLatency | None = added(1)
+
+    @property
+    def milliseconds(self) -> float | None:
+        """Time of one image, if H counts latencies."""
+        return None if self.latency is None else self.latency.milliseconds
+
+    @property
+    def cost(self) -> float:
+        """What is weighed against mAP: milliseconds if H counts latencies, else FLOPs."""
+        return self.flops if self.latency is None else self.latency.milliseconds
+
+    @property
+    def time(self) -> Latency | None:
+        """The latency that H counts; None if it counts FLOPs."""
+        if self.latency is None:
+            return None
+        milliseconds, device = self.latency.milliseconds, self.latency.device
+        return Latency(resolution=self.resolution, milliseconds=milliseconds, device=device)
 
     @property
     def h_error(self) -> float | None:
@@ -64,28 +87,25 @@ class Objective:
     """What H compares a detector with, and by which weights.
 
     Attributes:
-        base_flops: C_base, of the base detector at the base resolution.
         base_resolution: R_base, the largest resolution of the search.
         alpha: weight of the complexity.
         beta: weight of the resolution within the complexity.
     """
 
-    base_flops: int
     base_resolution: Resolution
     alpha: float
     beta: float
 
-    def h(self, mean_ap: float, flops: int, resolution: Resolution) -> float:
+    def h(self, mean_ap: float, relative: float, resolution: Resolution) -> float:
         """H = mAP × [(C / C_base) × (R / R_base)^β]^−α.
 
         Args:
             mean_ap: mAP at the resolution, as a fraction.
-            flops: C, of the detector at the *base* resolution.
+            relative: C / C_base: FLOPs at the *base* resolution, or latencies at this one.
             resolution: its pixels are R.
         """
-        complexity = flops / self.base_flops
         pixels = resolution.pixels / self.base_resolution.pixels
-        return float(mean_ap * (complexity * pixels**self.beta) ** -self.alpha)
+        return float(mean_ap * (relative * pixels**self.beta) ** -self.alpha)
 
 
 def best(scored: Sequence[ResolutionScore]) -> ResolutionScore:
@@ -129,6 +149,8 @@ class Scorer:
         scores: the base's own, one per resolution.
         supernet: of the pool whose subnets are searched, each with a neck of its own width; None if
             students are, which have the base's.
+        by_latency: C is the latency of each resolution (`search.objective: Latency`), not the FLOPs
+            at the base resolution.
     """
 
     architecture: Architecture
@@ -139,6 +161,7 @@ class Scorer:
     beta: float
     scores: tuple[Score, ...] = ()
     supernet: SupernetShape | None = None
+    by_latency: bool = False
 
     @cached_property
     def flops(self) -> int:
@@ -153,7 +176,38 @@ class Scorer:
     @cached_property
     def objective(self) -> Objective:
         """H against this base."""
-        return Objective(self.flops, self.base_resolution, self.alpha, self.beta)
+        return Objective(self.base_resolution, self.alpha, self.beta)
+
+    def relative_cost(self, flops: int, latency: RelativeLatency | None) -> float:
+        """C / C_base of a detector.
+
+        Args:
+            flops: of one image at the base resolution.
+            latency: at the resolution that is scored.
+
+        Raises:
+            UserError: the latency counts, and is unknown.
+        """
+        if not self.by_latency:
+            return flops / self.flops
+        if latency is None:
+            raise UserError(
+                "search.objective is Latency, and a result has scores without latencies",
+                "restore the object: results are never edited",
+            )
+        return latency.relative
+
+    @cached_property
+    def _base_milliseconds(self) -> dict[Resolution, float]:
+        latencies = {one.resolution: one.latency for one in self.scores}
+        return {size: one.base_milliseconds for size, one in latencies.items() if one is not None}
+
+    def _latency(self, score: Score) -> RelativeLatency | None:
+        """Of a score, beside the base's as its own job measured it."""
+        if score.latency is None or not self.by_latency:
+            return None
+        base = self._base_milliseconds.get(score.resolution, score.latency.base_milliseconds)
+        return score.latency.beside(base)
 
     def shape(self, teacher: Teacher | None) -> DetectorShape:
         """Return the shape of neck and heads of a trial's detector.
@@ -185,6 +239,9 @@ class Scorer:
             scores: what it reaches.
             teacher: as of `shape`.
             upgraded: its shape, if an upgrade made it another.
+
+        Raises:
+            UserError: latencies count, and one is unknown.
         """
         resolutions = [self.base_resolution, *(score.resolution for score in scores)]
         shape = upgraded or self.shape(teacher)
@@ -195,8 +252,11 @@ class Scorer:
                 resolution=score.resolution,
                 map=score.map,
                 flops=costs[score.resolution].flops,
-                h=objective.h(score.map, cost.flops, score.resolution),
+                h=objective.h(
+                    score.map, self.relative_cost(cost.flops, score.latency), score.resolution
+                ),
                 map_error=score.map_error,
+                latency=self._latency(score),
             )
             for score in scores
         )

@@ -11,6 +11,7 @@ from detnas.actions import ActionKind
 from detnas.errors import UserError
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.estimates import ObservedChanges, squared_change, step_kind
+from detnas.records.latency import Milliseconds
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import MetricError, Outcome
 from detnas.records.settings import Resolution
@@ -36,6 +37,7 @@ class FrontPoint(Schema):
         flops: of one image at this resolution.
         h: the score there.
         map_error: standard error of mAP; None if unknown.
+        milliseconds: of one image, if H counts latencies: then that is the cost, not the FLOPs.
     """
 
     index: Count
@@ -44,12 +46,18 @@ class FrontPoint(Schema):
     flops: Count
     h: float
     map_error: MetricError | None = None
+    milliseconds: Milliseconds | None = None
+
+    @property
+    def cost(self) -> float:
+        """What is weighed against mAP; all points of a front have milliseconds, or none has."""
+        return self.flops if self.milliseconds is None else self.milliseconds
 
     def dominates(self, other: "FrontPoint") -> bool:
         """Whether it is at least as accurate and cheap; of equals, the earlier one dominates."""
-        if (self.map, self.flops) == (other.map, other.flops):
+        if (self.map, self.cost) == (other.map, other.cost):
             return self.name < other.name
-        return self.map >= other.map and self.flops <= other.flops
+        return self.map >= other.map and self.cost <= other.cost
 
     @property
     def name(self) -> tuple[int, str]:
@@ -87,7 +95,7 @@ class Summary(Schema):
         lost_trials: numbers of the trials that finished with an infrastructure failure.
         outcomes: finished trials by outcome.
         top: the best trials, best first; of equals, the earlier first.
-        front: the Pareto front, accuracy over FLOPs, by rising FLOPs.
+        front: the Pareto front, accuracy over cost, by rising cost.
         failures: the last trials, by number, that did not succeed; at most `LATEST_FAILURES`.
         tried: what needs no second try, for each parent that may still be drawn: the base, those of
             `top`, and those that have not finished.
@@ -278,7 +286,8 @@ def _front(front: tuple[FrontPoint, ...], entry: LedgerEntry) -> tuple[FrontPoin
             flops=score.flops,
             h=score.h,
             map_error=score.map_error,
+            milliseconds=score.milliseconds,
         )
         if not any(old.dominates(point) for old in front):
             front = (*(old for old in front if not point.dominates(old)), point)
-    return tuple(sorted(front, key=lambda point: point.flops))
+    return tuple(sorted(front, key=lambda point: point.cost))

@@ -6,11 +6,12 @@ and loses nothing.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from detnas.lifecycle.baselines import card_baselines
 from detnas.lifecycle.lineage import exported_lineage
 from detnas.lifecycle.reading.state import SearchReader, SearchState
+from detnas.plan.latency_comparison import with_latency
 from detnas.plan.requests import FinalRequests, SearchRequests
 from detnas.plan.stages import JobId
 from detnas.records import keys
@@ -25,12 +26,15 @@ from detnas.records.requests import (
 )
 from detnas.records.results import PrepareResult
 from detnas.records.verbs import Verb
+from detnas.schema import Tagged
 from detnas.search import SubnetBatch, propose, propose_subnets
 from detnas.store import Store
 from detnas.store.artifacts import create_record, replace_record
 from detnas.store.base import StoredObject
 from detnas.store.errors import StoreError
 from detnas.store.record_format import decode_record
+
+R = TypeVar("R", bound=Tagged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,13 @@ class JobRequests:
 
     def due_request(self, job_id: JobId, state: SearchState) -> Request:
         """Build the request of a due job, except of a trial: its request is what makes it due."""
+        return self._measuring(self._due_request(job_id, state))
+
+    def _measuring(self, request: R) -> R:
+        """The request, with latencies to be measured if H counts them."""
+        return with_latency(request, self.requests.spec, self.requests.search)
+
+    def _due_request(self, job_id: JobId, state: SearchState) -> Request:
         requests = self.requests
         if job_id.verb is Verb.PREPARE:
             return requests.prepare()
@@ -109,6 +120,7 @@ class JobRequests:
             request = self._next_subnets(state) if searches_pool else self._next_trial(state)
             if request is None:
                 return
+            request = self._measuring(request)
             self._record_trial(request)
             self.reader.update_history(state.history.with_request(*request.trials))
             yield request.trials[0].index

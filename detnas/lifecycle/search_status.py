@@ -137,6 +137,7 @@ def _detector(top: ResolutionScore, parameters: int, architecture: Architecture)
         map_error=top.map_error,
         parameters=parameters,
         encoding=encode(architecture),
+        latency=top.time,
     )
 
 
@@ -227,8 +228,12 @@ def _with_export(
     measured = _on_test(stages.tested.get(stages.base.name, ()))
     return status.model_copy(
         update={
-            "base": base.model_copy(update={"latency": export.base_latency, "on_test": measured}),
-            "exported": exported.model_copy(update={"latency": export.student_latency}),
+            "base": base.model_copy(
+                update={"latency": base.latency or export.base_latency, "on_test": measured}
+            ),
+            "exported": exported.model_copy(
+                update={"latency": exported.latency or export.student_latency}
+            ),
             "exported_trial": winner.detector.trial,
             "exported_to": f"{store.uri}/{stages.export_folder}",
             "export_reason": winner.explanation,

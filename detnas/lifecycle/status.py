@@ -43,7 +43,7 @@ class DetectorStatus(Schema):
         estimated_h: of a trial, by which it is selected; None if that is h.
         parameters: of the complete detector.
         encoding: of its backbone.
-        latency: of one image there, where the export measured it.
+        latency: of one image there: that which H counts, or as the export measured it.
         is_base: it is the base of the search.
         on_test: what it reaches on the test images; None if it was not scored there.
     """
@@ -151,7 +151,7 @@ class SearchStatus(Schema):
         likely_causes: what may have kept students from beating the base, if none did.
         finetune_problem: why the fine-tuning was lost; empty if it was not.
         top: the best trials, best first.
-        front: the detectors that none is as accurate and as cheap as, by rising FLOPs: at most
+        front: the detectors that none is as accurate and as cheap as, by rising cost: at most
             `MAX_FRONT`, evenly spread.
         front_size: how many there are.
         recommended: the detector for each of `spec.objectives`.

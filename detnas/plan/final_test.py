@@ -58,7 +58,9 @@ def tested(scorer: Scorer, contestants: Iterable[Contestant], result: FinalTestR
 
 
 def _at(scorer: Scorer, detector: TrainedDetector, score: Score) -> TrainedDetector:
-    here = detector.result.model_copy(update={"scores": (score,)})
+    latencies = {one.resolution: one.latency for one in detector.result.scores}
+    measured = score.model_copy(update={"latency": latencies.get(score.resolution)})
+    here = detector.result.model_copy(update={"scores": (measured,)})
     return scored_detector(scorer, replace(detector, result=here))
 
 

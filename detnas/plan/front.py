@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.summary import FrontPoint
 from detnas.plan.winner import TrainedDetector
+from detnas.records.latency import Milliseconds
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Flag, Schema
 from detnas.score import ResolutionScore, Scorer
@@ -20,6 +21,7 @@ class MeasuredDetector(Schema):
         map_error: its standard error over the validation images; None if unknown.
         flops: of one image at this resolution.
         h: the score.
+        milliseconds: of one image, if H counts latencies: then that is the cost, not the FLOPs.
     """
 
     trial: Count | None = None
@@ -29,6 +31,12 @@ class MeasuredDetector(Schema):
     map_error: float | None = None
     flops: Count
     h: float
+    milliseconds: Milliseconds | None = None
+
+    @property
+    def cost(self) -> float:
+        """What is weighed against mAP; all detectors of a search have milliseconds, or none has."""
+        return self.flops if self.milliseconds is None else self.milliseconds
 
     @property
     def name(self) -> str:
@@ -72,9 +80,9 @@ def measured_detectors(
 
 
 def pareto_front(detectors: Iterable[MeasuredDetector]) -> tuple[MeasuredDetector, ...]:
-    """Return those that no other dominates, by rising FLOPs; of equals the first."""
+    """Return those that no other dominates, by rising cost; of equals the first."""
     front: list[MeasuredDetector] = []
-    ordered = sorted(detectors, key=lambda one: (one.flops, -one.map))
+    ordered = sorted(detectors, key=lambda one: (one.cost, -one.map))
     for one in ordered:
         if not front or one.map > front[-1].map:
             front.append(one)
@@ -85,7 +93,7 @@ def thinned(front: Sequence[MeasuredDetector], most: int) -> tuple[MeasuredDetec
     """Return at most so many points of a front, evenly spread over its order, with both ends.
 
     Args:
-        front: by rising FLOPs.
+        front: by rising cost.
         most: at least 2.
     """
     if len(front) <= most:
@@ -105,4 +113,5 @@ def _scored(
         map_error=scored.map_error,
         flops=scored.flops,
         h=scored.h,
+        milliseconds=scored.milliseconds,
     )

@@ -172,27 +172,38 @@ def _failed(observation: Observation, spec: SearchSpec) -> str:
     for name, result in named:
         if result is not None and result.outcome is not Outcome.SUCCEEDED:
             return f"{name} failed ({result.outcome}): {result.message}"
-    prepared = observation.prepare
-    if spec.teachers.external and prepared and prepared.external_teacher is None:
-        return (
-            "preparing the data stored no external teacher, as a trainer does that is too old for "
-            "spec.teachers.external; use a newer image in a new search"
-        )
-    if prepared and spec.dataset.test is not None and prepared.test is None:
-        return (
-            "the data check saw no test split: the search was begun without spec.dataset.test, or "
-            "with a trainer that is too old for it; remove the field, or begin a new search"
-        )
-    if spec.baselines and prepared and str(Verb.BASELINE) not in prepared.verbs:
-        return (
-            "the search's trainer is too old for spec.baselines; remove the field, or begin a new "
-            "search with a newer image"
-        )
+    if observation.prepare and (problem := _unprepared(observation.prepare, spec)):
+        return problem
     ended = _proposes_no_more(observation, spec) and not observation.in_flight
     if observation.trials and ended and observation.best is None:
         return (
             f"none of {observation.trials} trials succeeded, so there is nothing to export; with "
             "more spec.search.trials (and patience) the search continues"
+        )
+    return ""
+
+
+def _unprepared(prepared: PrepareResult, spec: SearchSpec) -> str:
+    """What the settings need and the data check has not found, or its trainer cannot do."""
+    if spec.teachers.external and prepared.external_teacher is None:
+        return (
+            "preparing the data stored no external teacher, as a trainer does that is too old for "
+            "spec.teachers.external; use a newer image in a new search"
+        )
+    if spec.dataset.test is not None and prepared.test is None:
+        return (
+            "the data check saw no test split: the search was begun without spec.dataset.test, or "
+            "with a trainer that is too old for it; remove the field, or begin a new search"
+        )
+    if spec.baselines and str(Verb.BASELINE) not in prepared.verbs:
+        return (
+            "the search's trainer is too old for spec.baselines; remove the field, or begin a new "
+            "search with a newer image"
+        )
+    if spec.search.counts_latency and not prepared.measures_latency:
+        return (
+            "the trainer that checked the data is too old to measure latencies, which "
+            "search.objective: Latency counts; use a newer image in a new search"
         )
     return ""
 

@@ -244,6 +244,21 @@ def is_base_as_requested(key: str) -> bool:
     return "/exports/base-" in key
 
 
+def latencies_folder(search: str) -> str:
+    """Folder of the latencies that H counts."""
+    return f"{search}/latencies"
+
+
+def latency_device_key(folder: str) -> str:
+    """Key of the device that they are measured on."""
+    return f"{folder}/device.json"
+
+
+def latency_key(folder: str, digest: str, resolution: object) -> str:
+    """Key of the latency of an architecture at a resolution, in that folder."""
+    return f"{folder}/{digest}-{resolution}.json"
+
+
 def report_key(search: str) -> str:
     """Key of the page about a search, for people; rewritten whenever it is requested."""
     return f"{search}/report/index.html"

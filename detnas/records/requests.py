@@ -17,6 +17,7 @@ from detnas.architecture import Architecture
 from detnas.gain import Gain
 from detnas.records.artifacts import IMAGE_LISTING, Artifact
 from detnas.records.exports import ExportSettings
+from detnas.records.latency import LatencyComparison
 from detnas.records.model_card import ModelCard
 from detnas.records.proposal import Proposal, Step
 from detnas.records.results import MAX_JOB_SUBNETS, MAX_TESTED_DETECTORS, Score
@@ -116,6 +117,7 @@ class EvaluationRequest(DataRequest):
         evaluation_batch: images evaluated at once.
         by_orientation: batches have images of one orientation, portrait or not, which pads them
             less; earlier versions drew from all images alike.
+        latency: what the detector's latency is compared with; None if it is not measured.
     """
 
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -123,6 +125,7 @@ class EvaluationRequest(DataRequest):
     resolutions: Resolutions
     evaluation_batch: Positive = 8
     by_orientation: Flag = added(1, default=False)
+    latency: LatencyComparison | None = added(1)
 
 
 class TrainingRequest(EvaluationRequest):

@@ -10,8 +10,9 @@ from detnas.actions import AddedBlock
 from detnas.architecture import Architecture, Place
 from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING, TEST_LISTING, Artifact
 from detnas.records.exports import ExportedFile
+from detnas.records.latency import RelativeLatency
 from detnas.records.settings import DetectorShape, Resolution
-from detnas.schema import Count, Positive, Schema, Tagged, added
+from detnas.schema import Count, Flag, Positive, Schema, Tagged, added
 
 
 class Outcome(StrEnum):
@@ -88,6 +89,7 @@ class Score(Schema):
         replicates: mAP of each replicate of that bootstrap, rounded. Every detector that is scored
             on the same images has the same draws, so differences between two are paired. Empty if
             unknown.
+        latency: relative to the base's; None if the search does not count it.
     """
 
     resolution: Resolution
@@ -99,6 +101,7 @@ class Score(Schema):
     ap_large: Metric
     map_error: MetricError | None = added(1)
     replicates: Annotated[tuple[Metric, ...], Field(max_length=MAX_REPLICATES)] = added(1, ())
+    latency: RelativeLatency | None = added(1)
 
     @property
     def without_replicates(self) -> "Score":
@@ -154,6 +157,7 @@ class PrepareResult(Result):
         test: the test split; None if the data set has none, or the trainer knows none.
         verbs: kinds of jobs that the trainer knows, of those that were added; a search's trainer
             stays the same.
+        measures_latency: it measures the latencies that H counts with `search.objective: Latency`.
     """
 
     kind: Literal["Prepare"] = "Prepare"
@@ -167,6 +171,7 @@ class PrepareResult(Result):
     teacher: tuple[str, ...] = added(1, ())
     test: SplitSummary | None = added(1)
     verbs: tuple[str, ...] = added(1, ())
+    measures_latency: Flag = added(1, default=False)
 
     @property
     def external_teacher(self) -> Artifact | None:

@@ -44,7 +44,8 @@ class ReportDetector:
         scored: one per resolution.
         flops: of the entire detector, for one image at the base resolution.
         parameters: of the entire detector.
-        latency: of one image at its best resolution, if the export measured it.
+        latency: of one image at its best resolution: that which H counts, or as the export measured
+            it.
         on_test: at that resolution, on the test images; None if it was not scored there.
     """
 
@@ -181,7 +182,9 @@ def _detector(
     upgraded: DetectorShape | None = None,
 ) -> ReportDetector:
     scored = scorer.score(architecture, scores, teacher, upgraded)
-    return ReportDetector(name, architecture, scored.scores, scored.flops, scored.parameters)
+    return ReportDetector(
+        name, architecture, scored.scores, scored.flops, scored.parameters, scored.best.time
+    )
 
 
 def _student(entry: LedgerEntry) -> ReportDetector:
@@ -189,7 +192,15 @@ def _student(entry: LedgerEntry) -> ReportDetector:
     assert entry.flops is not None
     assert entry.parameters is not None
     name = f"trial {entry.index}"
-    return ReportDetector(name, entry.architecture, entry.scores, entry.flops, entry.parameters)
+    assert entry.best is not None
+    return ReportDetector(
+        name,
+        entry.architecture,
+        entry.scores,
+        entry.flops,
+        entry.parameters,
+        entry.best.time,
+    )
 
 
 def _lineage(
@@ -243,7 +254,7 @@ def _with_export(data: ReportData, state: SearchState, store: Store) -> ReportDa
     status = data.status
     base = replace(
         data.base,
-        latency=stages.export.base_latency,
+        latency=data.base.latency or stages.export.base_latency,
         on_test=status.base.on_test if status.base else None,
     )
     exported = _exported(scorer, stages)
@@ -268,4 +279,5 @@ def _exported(scorer: Scorer, stages: FinalStages) -> ReportDetector:
     assert stages.export is not None
     winner = stages.winner.detector
     name = "exported: the base" if winner.is_base else "exported"
-    return replace(_trained(name, scorer, winner), latency=stages.export.student_latency)
+    found = _trained(name, scorer, winner)
+    return replace(found, latency=found.latency or stages.export.student_latency)

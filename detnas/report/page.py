@@ -55,7 +55,7 @@ def render(data: ReportData) -> str:
         steps=lineage_steps(data),
         compared=compared_rows(data),
         compared_headings=compared_headings(data),
-        headings=trial_headings(data.resolutions, data.spec.base_resolution),
+        headings=trial_headings(data),
         rows=trial_rows(data),
         failed=sum(not entry.succeeded for entry in data.entries),
         style=_inlined("page.css"),

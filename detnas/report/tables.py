@@ -1,6 +1,6 @@
 """The page's tables, as rows of text with their sort keys."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from detnas.architecture import Architecture, encode, encode_stages
@@ -9,7 +9,6 @@ from detnas.ledger import LedgerEntry
 from detnas.lifecycle.status import ComparedDetector, OnTest
 from detnas.plan.step_text import spaced, step_text, teacher_depths, teacher_text, teacher_widths
 from detnas.records.proposal import Proposal
-from detnas.records.settings import Resolution
 from detnas.report.data import LineageStep, ReportData, ReportDetector
 from detnas.report.wording import (
     change,
@@ -210,10 +209,11 @@ def _latency(detector: ReportDetector, data: ReportData) -> Cell:
     return Cell(f"{latency.milliseconds:.1f} ms", remark=remark)
 
 
-def trial_headings(resolutions: Sequence[Resolution], base_resolution: Resolution) -> list[str]:
+def trial_headings(data: ReportData) -> list[str]:
     """Headings of the table of trials."""
-    scores = [f"mAP {resolution}" for resolution in resolutions]
-    costs = [f"GFLOPs {base_resolution}", "M params", "seconds"]
+    scores = [f"mAP {resolution}" for resolution in data.resolutions]
+    timed = ["ms there"] if data.spec.search.counts_latency else []
+    costs = [*timed, f"GFLOPs {data.spec.base_resolution}", "M params", "seconds"]
     return [
         *("trial", "from", "step", "H", "outcome"),
         *scores,
@@ -236,11 +236,13 @@ def _finished_row(entry: LedgerEntry, data: ReportData) -> list[Cell]:
     error = top.h_error if top else None
     maps = [by_size[size].map if size in by_size else None for size in data.resolutions]
     is_best = "good" if entry.index == data.best_index else ""
+    timed = data.spec.search.counts_latency
     measured = [
         _number(entry.h, lambda h: with_error(f"{h:.4f}", error), is_best),
         _outcome(entry),
         *(_number(value, percent) for value in maps),
         Cell(str(top.resolution), top.resolution.pixels) if top else _NONE,
+        *([_number(top.milliseconds if top else None, "{:.1f}".format)] if timed else []),
         _number(entry.flops, giga),
         _number(entry.parameters, mega),
         Cell(f"{entry.seconds:.0f}", entry.seconds),
@@ -250,7 +252,11 @@ def _finished_row(entry: LedgerEntry, data: ReportData) -> list[Cell]:
 
 def _open_row(proposal: Proposal, data: ReportData) -> list[Cell]:
     waiting = Cell("no result yet", mark="open")
-    empty = [_NONE, waiting, *[_NONE] * (len(data.resolutions) + 4)]
+    empty = [
+        _NONE,
+        waiting,
+        *[_NONE] * (len(data.resolutions) + 4 + data.spec.search.counts_latency),
+    ]
     return [*_step_cells(proposal, data), *empty, *_teacher_cells(proposal, data)]
 
 

@@ -36,6 +36,7 @@ _COLUMNS = (
     ("FLOPs", ".status.flopsChange", "FLOPs of the best student relative to the base's."),
 )
 _WIDE_COLUMNS = (
+    ("Latency", ".status.latencyChange", "The same of the latency, if H counts that."),
     ("GPU Hours", ".status.gpuHours", "GPU hours used so far."),
     ("Accepted", '.status.conditions[?(@.type=="Accepted")].reason', "Whether it may run."),
     ("Degraded", '.status.conditions[?(@.type=="Degraded")].message', "What is wrong."),

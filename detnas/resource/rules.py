@@ -35,6 +35,7 @@ from detnas.spec.jobs import Jobs, KindFields, Resources, Toleration
 from detnas.spec.manifest import (
     CLASS_AWARE_IN_CASCADE,
     INHERITS_NO_SUBNETS,
+    ON_ONE_KIND_OF_DEVICE,
     SEARCHES_NO_POOL,
     TUNES_ONE_SUBNET,
     SearchSpec,
@@ -240,6 +241,13 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             " || !has(self.finetune.upgrade)",
             NOT_WITH_UPGRADE,
             ".baselines",
+        ),
+        Rule(
+            "self.?search.objective.orValue('Flops') == 'Flops'"
+            " || ((self.base.?gpus.orValue(1) == 0) == (self.?evaluation.gpus.orValue(1) == 0)"
+            " && (!has(self.finetune)"
+            " || (self.base.?gpus.orValue(1) == 0) == (self.finetune.?gpus.orValue(1) == 0)))",
+            ON_ONE_KIND_OF_DEVICE,
         ),
         deformable_family(_encoding(3)),
         cascade_once(),

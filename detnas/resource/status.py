@@ -83,7 +83,7 @@ class DetectorSummary(Schema):
     map: NumberText | None = Field(None, description="COCO mAP, a fraction.")
     flops: Count | None = Field(None, description="FLOPs of one image at the resolution.")
     resolution: Size | None = Field(None, description="Resolution of the highest score.")
-    encoding: Annotated[str, AtMost(3072)] | None = Field(
+    encoding: Annotated[str, AtMost(3008)] | None = Field(
         None, description="Backbone (paper, Appendix B); a very long one is cut."
     )
     h_error: NumberText | None = Field(
@@ -100,6 +100,9 @@ class DetectorSummary(Schema):
         None, description="Standard error of testMap, likewise."
     )
     parameters: Count | None = Field(None, description="Parameters of the entire detector.")
+    latency_ms: NumberText | None = Field(
+        None, description="Milliseconds for one image at the resolution, if they were measured."
+    )
     trial: Count | None = Field(None, description="Number of its trial.")
     uri: Uri | None = Field(None, description="Address of its files.")
 
@@ -236,6 +239,10 @@ class ResourceStatus(Schema):
     )
     flops_change: Size | None = Field(
         None, description="FLOPs of the best student relative to the base's, such as -41%."
+    )
+    latency_change: Size | None = Field(
+        None,
+        description="The same of the latency, if search.objective is Latency.",
     )
     active: Annotated[tuple[ActiveJobStatus, ...], AtMost(50)] = Field(
         (), description="Jobs that have not ended; at most 50, trials.active counts all."

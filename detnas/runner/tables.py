@@ -51,12 +51,16 @@ def front_table(front: Sequence[MeasuredDetector], size: int | None = None) -> T
     """
     cut = f" ({len(front)} of {size} points)" if size is not None and size > len(front) else ""
     table = Table(f"Pareto front{cut}", "resolution", "mAP", "FLOPs")
+    timed = any(one.milliseconds is not None for one in front)
+    if timed:
+        table.add_column("latency")
     for one in front:
         table.add_row(
             one.name,
             str(one.resolution),
             f"{with_error(100 * one.map, _percent(one.map_error), 2)} %",
             f"{one.flops / 1e9:.3f} G",
+            *([f"{one.milliseconds or 0.0:.1f} ms"] if timed else []),
         )
     return table
 

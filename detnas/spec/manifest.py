@@ -69,6 +69,12 @@ TUNES_ONE_SUBNET = (
 )
 
 
+ON_ONE_KIND_OF_DEVICE = (
+    "search.objective Latency compares times of one kind of device; give base, evaluation and "
+    "finetune GPUs, or each gpus: 0"
+)
+
+
 SEARCHES_NO_POOL = (
     "strategy TeacherPool searches the pool, and with teachers.choice: External there is none; "
     "change one of them"
@@ -200,6 +206,15 @@ class SearchSpec(Schema):
                 "localization ClassAware compares those of each; set "
                 "finetune.distillation.localization to Plain"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _measures_latency_on_one_kind_of_device(self) -> "SearchSpec":
+        jobs = [self.base.gpus, self.evaluation.gpus]
+        if self.finetune is not None:
+            jobs.append(self.finetune.gpus)
+        if self.search.counts_latency and 0 in jobs and any(jobs):
+            raise ValueError(ON_ONE_KIND_OF_DEVICE)
         return self
 
     @property

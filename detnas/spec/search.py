@@ -46,6 +46,13 @@ class Selection(StrEnum):
     SHRUNK = "Shrunk"
 
 
+class SearchObjective(StrEnum):
+    """What the complexity C in the score H is."""
+
+    FLOPS = "Flops"
+    LATENCY = "Latency"
+
+
 class Search(Schema):
     """What is tried, and for how long."""
 
@@ -99,8 +106,22 @@ class Search(Schema):
         "its parent's estimate, weighted by their errors, so that a lucky measurement counts less. "
         "Results without errors, and subnets of `TeacherPool`, count as measured.",
     )
+    objective: SearchObjective = added(
+        1,
+        SearchObjective.FLOPS,
+        description="What the complexity C in the score H is. `Flops`: calculated, at the base "
+        "resolution (the paper). `Latency`: the time of one image at batch 1, which each trial "
+        "measures before its training, at each resolution and in turns with the base, on the kind "
+        "of device that the base's job had. Trials on another device fail: select nodes with "
+        "jobs.nodeSelector.",
+    )
     seed: Count = Field(0, description="Seed of every random draw of the search.")
     actions: ActionOptions = Field(ActionOptions(), description="How the pruning actions work.")
+
+    @property
+    def counts_latency(self) -> bool:
+        """Whether C is a latency."""
+        return self.objective is SearchObjective.LATENCY
 
     @property
     def has_patience(self) -> bool:
@@ -221,7 +242,7 @@ class Finetune(StudentTraining):
         1,
         1,
         description="How many students are fine-tuned, each under its own teacher: the best one, "
-        "and the best of the Pareto front of mAP over FLOPs. The one of highest H is exported.",
+        "and the best of the Pareto front. The one of highest H is exported.",
     )
 
     @model_validator(mode="after")

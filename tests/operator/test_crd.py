@@ -142,6 +142,7 @@ FIXED = {
     "search.beta": "0.3",
     "search.studentProbability": "0.3",
     "search.selection": "Observed",
+    "search.objective": "Latency",
     "search.seed": 3,
     "search.actions": {},
     "evaluation": {"epochs": 3},
@@ -253,6 +254,7 @@ STATUS = ResourceStatus.model_validate(
         "base": {"h": 0.25, "map": 0.398},
         "best": {"h": 0.33, "map": 0.401},
         "flops_change": "-41%",
+        "latency_change": "-22%",
         "gpu_hours": "12.5",
     }
 )
@@ -273,7 +275,7 @@ def test_kubectl_get_shows_the_progress_of_a_search(cluster: ControlPlane, names
     assert row.split()[:-1] == shown
 
     wide = kubectl(cluster, "-n", namespace, "get", "detnas", "-o", "wide").splitlines()[1]
-    assert re.split(r"\s{2,}", wide)[-3:] == ["12.5", "Valid", "no GPU is left"]
+    assert re.split(r"\s{2,}", wide)[-4:] == ["-22%", "12.5", "Valid", "no GPU is left"]
     assert "detnassearch.detnas.dev/r50" in kubectl(cluster, "-n", namespace, "get", "all")
 
 

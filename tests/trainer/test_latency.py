@@ -4,7 +4,7 @@ import pytest
 
 from detnas.records.settings import DataLocation, Resolution
 from detnas_trainer.data.detection_data import DetectionData
-from detnas_trainer.latency import TimedDetector, measure_latency
+from detnas_trainer.latency import TimedDetector, measure_latency, relative_milliseconds
 from tests.trainer.conftest import CLASSES
 
 
@@ -25,6 +25,13 @@ class _World:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.turns: list[tuple[Any, ...]] = []
+
+
+def test_relative_milliseconds_are_those_of_the_turns_whatever_slows_them() -> None:
+    slowed = (1, 1, 3, 3, 3, 1, 7)
+    base = [0.010 * by for by in slowed]
+    student = [0.008 * by for by in (1, 1, 3, 3, 1, 1, 7)]  # a turn that was disturbed between
+    assert relative_milliseconds(student, base) == pytest.approx((24.0, 30.0))
 
 
 def test_measure_latency_takes_turns_and_gives_medians_after_warm_up(

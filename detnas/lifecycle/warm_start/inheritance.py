@@ -8,6 +8,7 @@ visible.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -31,6 +32,7 @@ from detnas.score import ResolutionScore, Scorer
 from detnas.spec.search import Selection
 from detnas.store.artifacts import copy_between, create_record, load_record
 from detnas.store.errors import AlreadyExists, NotFound
+from detnas.store.in_parallel import in_parallel
 from detnas.teachers import Teacher, TeacherSpace
 
 
@@ -149,7 +151,11 @@ class TrialInheritance:
     @property
     def _scorer(self) -> Scorer:
         requests = self.search.requests
-        return requests.scorer(self.prepared, requests.spec.base.resolve())
+        base = load_record(
+            self.source.store, keys.result_key(keys.base_folder(self.source.search)), DetectorResult
+        )
+        scores = () if base is None else base.scores
+        return requests.scorer(self.prepared, requests.spec.base.resolve(), scores)
 
     def _request(self) -> InheritanceRequest:
         key = keys.request_key(keys.inherited_folder(self._folder))
@@ -159,6 +165,8 @@ class TrialInheritance:
         entries = self._entries()
         up_to = max((entry.index for entry in entries), default=-1) + 1
         numbers = {entry.index for entry in entries}
+        if self.search.requests.spec.search.counts_latency:
+            self._copy_latencies()
         request = InheritanceRequest(
             source=self.source.uri,
             up_to=up_to,
@@ -199,6 +207,19 @@ class TrialInheritance:
         copy = self._copy_of(entry)
         assert entry.weights is not None
         copy_between(self.source.store, entry.weights.key, self.search.store, copy)
+
+    def _copy_latencies(self) -> None:
+        """Copy what was measured, so that architectures keep their values, and the device."""
+        theirs = keys.latencies_folder(self.source.search)
+        in_parallel(self._copy_latency, list(self.source.store.list(f"{theirs}/")))
+
+    def _copy_latency(self, key: str) -> None:
+        stored = self.source.store.get(key)
+        name = key.rpartition("/")[2]
+        if stored is not None:
+            with suppress(AlreadyExists):
+                ours = f"{keys.latencies_folder(self._folder)}/{name}"
+                self.search.store.put_if_absent(ours, stored.data)
 
     def _copy_of(self, entry: LedgerEntry) -> Artifact:
         """The copy of a trial's weights, in a folder with the other search's number."""
@@ -282,7 +303,13 @@ def _rescored(entry: LedgerEntry, scorer: Scorer) -> LedgerEntry:
     objective, flops = scorer.objective, entry.flops
     scores = tuple(
         score.model_copy(
-            update={"h": objective.h(score.map, flops, score.resolution), "estimate": None}
+            update={
+                "h": objective.h(
+                    score.map, scorer.relative_cost(flops, score.latency), score.resolution
+                ),
+                "estimate": None,
+                "latency": score.latency if scorer.by_latency else None,
+            }
         )
         for score in entry.scores
     )

@@ -106,6 +106,8 @@ def _compared(
     yield "spec.resolutions", _sizes(spec), _sizes(theirs)
     yield "spec.detector", str(spec.detector), str(theirs.detector)
     yield "spec.base", _backbone(spec), _backbone(theirs)
+    if spec.search.counts_latency:  # what others trained has no latencies
+        yield "spec.search.objective", spec.search.objective, theirs.search.objective
     their_data = source.prepared()
     if prepared is not None and their_data is not None:
         yield "spec.dataset", _classes(prepared), _classes(their_data)

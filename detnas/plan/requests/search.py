@@ -128,6 +128,7 @@ class SearchRequests:
             beta=float(self.spec.search.beta),
             scores=scores,
             supernet=self.spec.teachers.supernet if self.spec.searches_pool else None,
+            by_latency=self.spec.search.counts_latency,
         )
 
     def prepare(self) -> PrepareRequest:

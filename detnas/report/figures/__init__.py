@@ -41,10 +41,10 @@ FIGURES = (
     ),
     Figure(
         "pareto",
-        "Accuracy over compute",
+        "Accuracy over cost",
         "Every student at every resolution. The line joins the students that no other surpasses "
-        "in both mAP and FLOPs; the dashed line is the base. FLOPs are multiply-accumulates of "
-        "the entire detector for one image of that size.",
+        "in both mAP and FLOPs, or the latency if H counts that; the dashed line is the base. "
+        "FLOPs are multiply-accumulates of the entire detector for one image of that size.",
         "No trial has succeeded yet.",
         pareto_figure,
     ),

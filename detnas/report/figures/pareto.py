@@ -1,10 +1,11 @@
-"""mAP over FLOPs at each resolution, against the base."""
+"""mAP over FLOPs, or the latency if H counts that, at each resolution, against the base."""
 
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from detnas.ledger import LedgerEntry
+from detnas.plan.front import MeasuredDetector
 from detnas.plan.step_text import step_text
 from detnas.records.settings import Resolution
 from detnas.report.data import ReportData, ReportDetector
@@ -29,7 +30,14 @@ def pareto_figure(data: ReportData) -> go.Figure | None:
         figure.add_trace(_base(data.base))
     if data.exported is not None:
         figure.add_trace(_exported(data.exported))
-    return styled(figure, "GFLOPs for one image", "mAP, %")
+    timed = data.spec.search.counts_latency
+    unit = "milliseconds for one image" if timed else "GFLOPs for one image"
+    return styled(figure, unit, "mAP, %")
+
+
+def _cost(point: ResolutionScore | MeasuredDetector) -> float:
+    """Milliseconds, or else GFLOPs."""
+    return point.flops / 1e9 if point.milliseconds is None else point.milliseconds
 
 
 def _students(
@@ -61,14 +69,14 @@ def _front(data: ReportData) -> go.Scatter:
         name="Pareto front",
         mode="lines",
         line={"shape": "hv", "color": INK, "width": 1.5},
-        x=[point.flops / 1e9 for point in data.front],
+        x=[_cost(point) for point in data.front],
         y=[100 * point.map for point in data.front],
         hoverinfo="skip",
     )
 
 
 def _base(base: ReportDetector) -> go.Scatter:
-    scored = sorted(base.scored, key=lambda one: one.flops)
+    scored = sorted(base.scored, key=lambda one: one.cost)
     return go.Scatter(
         name="base",
         mode="lines+markers",
@@ -97,11 +105,12 @@ def _exported(exported: ReportDetector) -> go.Scatter:
 
 
 def _positions(scored: Sequence[ResolutionScore]) -> dict[str, list[float]]:
-    return {"x": [one.flops / 1e9 for one in scored], "y": [100 * one.map for one in scored]}
+    return {"x": [_cost(one) for one in scored], "y": [100 * one.map for one in scored]}
 
 
 def _scorer(scored: ResolutionScore) -> tuple[str, ...]:
     return (
         f"mAP {percent(scored.map)} at {scored.resolution}",
         f"{giga(scored.flops)} GFLOPs, H {scored.h:.4f}",
+        *([] if scored.milliseconds is None else [f"{scored.milliseconds:.1f} ms"]),
     )

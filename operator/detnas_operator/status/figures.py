@@ -71,6 +71,7 @@ def detector_figures(
         resolution=str(detector.resolution),
         encoding=detector.encoding,
         parameters=detector.parameters,
+        latency_ms=detector.latency.milliseconds if detector.latency else None,
         trial=trial,
         uri=uri,
         test_h=tested.h if tested else None,
@@ -81,20 +82,27 @@ def detector_figures(
     return figures.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def flops_change(flops: int, base: int) -> str | None:
-    """Return by how much FLOPs differ from the base's, such as ``-41%``; None without a base."""
+def change(value: float, base: float) -> str | None:
+    """Return by how much a cost differs from the base's, such as ``-41%``; None without a base."""
     if not base:
         return None
-    percent = round(100 * (flops / base - 1))
+    percent = round(100 * (value / base - 1))
     return f"{percent:+d}%" if percent else "0%"
+
+
+def latency_change(student: DetectorStatus, base: DetectorStatus) -> str | None:
+    """Return the change of the latency that H counts; None if it counts FLOPs."""
+    if student.latency is None or base.latency is None:
+        return None
+    return change(student.latency.milliseconds, base.latency.milliseconds)
 
 
 def gain(student: Figures, base: Figures) -> str:
     """Compare a student of the status with the base, in words: on the test images if possible."""
-    change = flops_change(student.get("flops", 0), base.get("flops", 0))
+    flops = change(student.get("flops", 0), base.get("flops", 0))
     h, mean_ap = ("testH", "testMap") if "testH" in student else ("h", "map")
     compared = [_compared("H", h, student, base), _compared("mAP", mean_ap, student, base)]
-    return ", ".join([*compared, *([f"FLOPs {change}"] if change else [])])
+    return ", ".join([*compared, *([f"FLOPs {flops}"] if flops else [])])
 
 
 def _compared(name: str, key: str, student: Figures, base: Figures) -> str:

@@ -20,8 +20,9 @@ from detnas_operator.status.conditions import conditions
 from detnas_operator.status.figures import (
     active_jobs,
     active_trials,
+    change,
     detector_figures,
-    flops_change,
+    latency_change,
     whole_seconds,
 )
 from detnas_operator.status.not_running import blocked_by
@@ -153,7 +154,8 @@ def _detectors(search: SearchStatus) -> dict[str, Any]:
         uri = None if job is None else keys.trial_folder(folder, job)
         detectors["best"] = detector_figures(best, uri, search.best_trial)
     if base is not None and best is not None:
-        detectors["flopsChange"] = flops_change(best.flops, base.flops)
+        detectors["flopsChange"] = change(best.flops, base.flops)
+        detectors["latencyChange"] = latency_change(best, base)
     if search.exported is not None:
         trial = search.exported_trial
         exported = detector_figures(search.exported, search.exported_to, trial)

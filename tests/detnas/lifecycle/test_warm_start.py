@@ -61,7 +61,8 @@ def test_inherited_trials_are_scored_with_the_new_weights_of_h(
         assert old.flops is not None
         assert new.flops == old.flops
         expected = [
-            state.scorer.objective.h(score.map, old.flops, score.resolution) for score in old.scores
+            state.scorer.objective.h(score.map, old.flops / state.scorer.flops, score.resolution)
+            for score in old.scores
         ]
         assert [score.h for score in new.scores] == expected
         assert new.h == max(expected)

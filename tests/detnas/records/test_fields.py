@@ -17,6 +17,7 @@ from detnas.lifecycle.pools.trained_pool import TrainedPool
 from detnas.lifecycle.record import SearchRecord
 from detnas.lifecycle.warm_start.inheritance import InheritanceRequest
 from detnas.records.artifacts import ImageListing
+from detnas.records.latency import LatencyDevice, LatencyRecord
 from detnas.records.progress import Progress
 from detnas.records.requests import Request
 from detnas.records.results import AnyResult, Attempt
@@ -29,7 +30,7 @@ FILE = Path(__file__).with_name("fields.txt")
 RECORDS = (
     *(kind for union in (Request, AnyResult) for kind in get_args(get_args(union)[0])),
     *(Attempt, LeaseRecord, ImageListing, Inherited, PoolRetry, Progress, SearchRecord, Segment),
-    *(StoppedJob, InheritanceRequest, TrainedPool),
+    *(StoppedJob, InheritanceRequest, TrainedPool, LatencyDevice, LatencyRecord),
 )
 
 

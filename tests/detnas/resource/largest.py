@@ -19,7 +19,7 @@ def largest_status(character: str = "x") -> ResourceStatus:
     detector: dict[str, Any] = {
         **dict.fromkeys(("h", "map", "h_error", "map_error", "estimated_h"), text),
         **dict.fromkeys(("test_h", "test_map", "test_h_error", "test_map_error"), text),
-        **dict.fromkeys(("resolution", "encoding", "uri"), text),
+        **dict.fromkeys(("resolution", "encoding", "uri", "latency_ms"), text),
         **dict.fromkeys(("flops", "parameters", "trial"), MANY),
     }
     gain = {
@@ -72,7 +72,9 @@ def largest_status(character: str = "x") -> ResourceStatus:
             "front": [front] * TRIALS,
             "recommended": [recommended] * TRIALS,
             "failures": [failure] * TRIALS,
-            **dict.fromkeys(("folder", "flops_change", "gpu_hours", "image", "history"), text),
+            **dict.fromkeys(
+                ("folder", "flops_change", "latency_change", "gpu_hours", "image", "history"), text
+            ),
             **dict.fromkeys(("lost_gpu_hours", "accepted_data_loss"), text),
             **dict.fromkeys(("seconds_left", "forgiven_trials"), MANY),
         }

@@ -6,6 +6,7 @@ its attempts do, in order (``exit 1``, ``exit 75``, ``kill``, ``hang``, ``deaf``
 ``stops.txt`` one for every process that stopped on request.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,10 +28,12 @@ from detnas.data_identity.files import annotation_file
 from detnas.records import keys
 from detnas.records.artifacts import EXTERNAL_TEACHER, IMAGE_LISTING, TEST_LISTING, Artifact
 from detnas.records.exports import ExportedFile, FilePrecision
+from detnas.records.latency import LatencyDevice, RelativeLatency
 from detnas.records.progress import Progress
 from detnas.records.requests import (
     BaseRequest,
     DetectorToTest,
+    EvaluationRequest,
     ExportRequest,
     ExtractRequest,
     FinalTestRequest,
@@ -60,12 +63,14 @@ from detnas.records.verbs import ADDED_VERBS
 from detnas.store import Store, open_store
 from detnas.store.artifacts import create_record, publish_file, put_record
 from detnas.store.durable_files import sha256_of
+from detnas.store.errors import AlreadyExists
 from detnas.store.record_format import decode_record, encode_record
 from detnas.teachers import Teacher
 from detnas_trainer.process_setup import die_with
 from detnas_trainer.warm import Server
 
 SECONDS = 0.03
+DEVICE = "a pretended GPU"
 HELD_SECONDS = 120
 
 
@@ -150,7 +155,8 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
             seen = {**seen, "files": {**seen.get("files", {}), **stored}}
             seen["teacher"] = ("a" * 64, "b" * 64)
         verbs = tuple(map(str, ADDED_VERBS))
-        return PrepareResult(**when, **seen, digest="d" * 64, classes=("cat", "dog"), verbs=verbs)
+        known = {"verbs": verbs, "measures_latency": True}
+        return PrepareResult(**when, **seen, **known, digest="d" * 64, classes=("cat", "dog"))
     if isinstance(request, FinalTestRequest):
         return FinalTestResult(**when, detectors=tuple(map(on_test, request.detectors)))
     if isinstance(request, ExportRequest):
@@ -163,12 +169,12 @@ def answer(store: Store, request: Any, folder: Path) -> Result:
             **when, map=request.expected_map, student_latency=latency, base_latency=latency
         )
     if isinstance(request, SubnetsRequest):
-        found = tuple(subnet_score(subnet, request.resolutions) for subnet in request.subnets)
+        found = tuple(timed_subnet(store, request, subnet) for subnet in request.subnets)
         return SubnetsResult(**when, subnets=found)
     when["files"] = {"weights": weights(store, request, folder)}
     if isinstance(request, PoolPhaseRequest):
         return PoolPhaseResult(**when)
-    return DetectorResult(**when, **detector(request))
+    return DetectorResult(**when, **timed(store, request, detector(request)))
 
 
 def detector(request: BaseRequest | StudentRequest | ExtractRequest) -> dict[str, Any]:
@@ -179,6 +185,42 @@ def detector(request: BaseRequest | StudentRequest | ExtractRequest) -> dict[str
         return {"architecture": architecture, "scores": found.scores}
     own = request.architecture if isinstance(request, BaseRequest) else evolved(request)
     return {"architecture": own, "scores": drawn(Random(request.seed), request.resolutions)}
+
+
+def timed_subnet(store: Store, request: SubnetsRequest, subnet: Teacher) -> SubnetScore:
+    """A subnet's metrics, with latencies if the request asks for them."""
+    found = subnet_score(subnet, request.resolutions)
+    architecture = request.pool.supernet.architecture(subnet)
+    scores = timed(store, request, {"architecture": architecture, "scores": found.scores})
+    return found.model_copy(update={"scores": scores["scores"]})
+
+
+def timed(store: Store, request: EvaluationRequest, found: dict[str, Any]) -> dict[str, Any]:
+    """Findings with latencies, if the request asks for them: recorded as the trainer does."""
+    if request.latency is None:
+        return found
+    with contextlib.suppress(AlreadyExists):
+        device = LatencyDevice(device=DEVICE)
+        create_record(store, keys.latency_device_key(request.latency.folder), device)
+    own, base = found["architecture"], request.latency.base
+    scores = [
+        score.model_copy(
+            update={
+                "latency": RelativeLatency(
+                    milliseconds=milliseconds(own, score.resolution),
+                    base_milliseconds=milliseconds(base, score.resolution),
+                    device=DEVICE,
+                )
+            }
+        )
+        for score in found["scores"]
+    ]
+    return {**found, "scores": tuple(scores)}
+
+
+def milliseconds(architecture: Architecture, resolution: Resolution) -> float:
+    """A latency that grows with layers rather than with FLOPs."""
+    return 1.0 + len(architecture.blocks) + resolution.pixels / 1e4
 
 
 def seen_data(store: Store, request: PrepareRequest, folder: Path) -> dict[str, Any]:

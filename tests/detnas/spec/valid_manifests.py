@@ -82,6 +82,7 @@ EVERYTHING: Document = {
             "parallelism": 1000,
             "topK": 50,
             "selection": "Shrunk",
+            "objective": "Flops",
             "warmupTrials": 0,
             "patience": 1,
             "alpha": "0",

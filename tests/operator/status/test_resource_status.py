@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.status import ComparedDetector
+from detnas.lifecycle.status import ComparedDetector, DetectorStatus
 from detnas.plan.front import MeasuredDetector
 from detnas.plan.recommendation import MeasuredLatency, Recommendation
 from detnas.plan.stages import JobId, Phase
 from detnas.reasons import ReasonCode
+from detnas.records.results import Latency
 from detnas.records.verbs import Verb
 from detnas_operator.job_state.state import (
     Failed,
@@ -196,6 +197,20 @@ def test_flops_change_is_a_rounded_percentage(flops: int, change: str) -> None:
     best = search_state(best=detector(1.1, 0.4, flops), best_trial=0)
 
     assert status_of(pass_result(best))["flopsChange"] == change
+
+
+def test_latency_change_is_stated_if_latencies_count() -> None:
+    def timed(found: DetectorStatus, milliseconds: float) -> DetectorStatus:
+        latency = Latency(resolution=RESOLUTION, milliseconds=milliseconds, device="GPU")
+        return found.model_copy(update={"latency": latency})
+
+    state = search_state(base=timed(BASE, 40.0), best=timed(BEST, 31.25), best_trial=0)
+    status = status_of(pass_result(state))
+    assert status["latencyChange"] == "-22%"
+    assert float(status["best"]["latencyMs"]) == 31.25
+    by_flops = status_of(pass_result(search_state(best=BEST, best_trial=0)))
+    assert by_flops.get("latencyChange") is None
+    assert "latencyMs" not in by_flops["best"]
 
 
 POOL_FAILED = search_state(Phase.FAILED, problem="phase 1 of the pool")

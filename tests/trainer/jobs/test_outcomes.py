@@ -10,6 +10,7 @@ from detnas.store.errors import CorruptArtifact, StoreFull
 from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.evolve import InvalidActionError
 from detnas_trainer.jobs.outcomes import classify
+from detnas_trainer.latency import OtherDeviceError
 from detnas_trainer.training.gradients import DivergedError
 from detnas_trainer.training.interruption import Interrupted
 
@@ -31,6 +32,7 @@ from detnas_trainer.training.interruption import Interrupted
         (DataChangedError("the training annotations have changed"), 44, None),
         (StoreFull("no space left"), 1, None),
         (CorruptArtifact("damaged"), 1, None),
+        (OtherDeviceError("Tesla T4", "NVIDIA A100"), 1, None),
         (DataError("image 3.png is missing"), 1, None),
         (OSError(errno.ENOSPC, "No space left on device"), 1, None),
         (RuntimeError("a bug"), 1, None),

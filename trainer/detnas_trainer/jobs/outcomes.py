@@ -8,6 +8,7 @@ from detnas.exit_codes import ExitCode
 from detnas.records.results import Outcome
 from detnas.store.errors import StoreError
 from detnas_trainer.data.coco_json import DataError
+from detnas_trainer.latency import OtherDeviceError
 from detnas_trainer.ranks.group import is_lost_peer
 from detnas_trainer.training.gradients import DivergedError
 from detnas_trainer.training.interruption import Interrupted
@@ -41,7 +42,8 @@ def classify(error: BaseException) -> Failure:
 
     The candidate's own failures get a result, which completes the job. After a failure of the store
     or the data set no result is written, so that the job can be retried; after a changed data set,
-    only once it was restored. So it is where other processes filled the GPU.
+    only once it was restored. So it is where other processes filled the GPU, and on a device whose
+    latencies do not count.
     """
     message = str(error) or type(error).__name__
     is_lost = is_lost_peer(error)
@@ -54,7 +56,8 @@ def classify(error: BaseException) -> Failure:
         return Failure(ExitCode.DONE, message, Outcome.DIVERGED)
     full = _is_out_of_shared_memory(message)
     changed = isinstance(error, DataChangedError)
-    if full or changed or isinstance(error, StoreError | DataError | OSError):
+    elsewhere = isinstance(error, StoreError | DataError | OSError | OtherDeviceError)
+    if full or changed or elsewhere:
         code = ExitCode.DATA_CHANGED if changed else ExitCode.FAILED
         return Failure(code, _SHARED_MEMORY if full else message)
     if isinstance(error, UserError):

@@ -12,6 +12,7 @@ from detnas_trainer.foreign import adapt, read_backbone, read_checkpoint
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.named_files import local_file
 from detnas_trainer.jobs.unchanged_inputs import check_weights
+from detnas_trainer.jobs.verbs.relative_latency import relative_latencies
 from detnas_trainer.jobs.verbs.scoring import detector_result
 from detnas_trainer.jobs.verbs.training import device, load_data, train
 from detnas_trainer.openmmlab import TwoStageDetector
@@ -21,12 +22,19 @@ from detnas_trainer.training.gradients import seed_everything
 
 def base(job: Job[BaseRequest]) -> DetectorResult:
     """Train plainly, evaluate at every resolution, publish the weights."""
-    data = load_data(job)
+    request, data = job.request, load_data(job)
+    latencies = relative_latencies(job, request.architecture, request.detector, data.val)
     with job.activity("building"):
         detector, notes = _detector(job)
     trained = train(job, DetectorTrainee(detector), data.train)
     return detector_result(
-        job, detector, data.val, trained, architecture=job.request.architecture, notes=notes
+        job,
+        detector,
+        data.val,
+        trained,
+        architecture=request.architecture,
+        latencies=latencies,
+        notes=notes,
     )
 
 

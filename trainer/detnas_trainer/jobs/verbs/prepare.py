@@ -80,6 +80,7 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
         missing=tuple(line for line, _ in problems[:_LISTED]),
         warnings=warnings,
         verbs=tuple(map(str, ADDED_VERBS)),
+        measures_latency=True,
     )
     message = _broken_message(problems) if problems else "; ".join(data_remarks(result))
     return result.model_copy(update={"message": message})

@@ -15,6 +15,7 @@ from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.data.draws import Sample
 from detnas_trainer.evaluation import detect, find, ground_truth, score
 from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.jobs.verbs.relative_latency import Latencies, with_latencies
 from detnas_trainer.jobs.verbs.training import TrainingSummary
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.ranks.group import from_first
@@ -113,15 +114,26 @@ def detector_result(
     trained: TrainingSummary,
     *,
     architecture: Architecture,
+    latencies: Latencies,
     **findings: Any,
 ) -> DetectorResult:
     """Score a detector at every resolution, publish its weights, and return the job's result.
+
+    Args:
+        job: whose result it is.
+        detector: as trained.
+        data: the validation split.
+        trained: what its training says.
+        architecture: its backbone.
+        latencies: that are recorded with the scores.
+        findings: further fields of the result.
 
     Raises:
         Interrupted: the process was asked to stop.
     """
     request = job.request
-    scores = score_at(job, detector, data, request.resolutions, by_shape=request.by_orientation)
+    found = score_at(job, detector, data, request.resolutions, by_shape=request.by_orientation)
+    scores = with_latencies(found, latencies)
     weights = job.publish(
         detector.state_dict(),
         architecture=architecture.model_dump(mode="json"),

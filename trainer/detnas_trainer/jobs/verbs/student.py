@@ -37,6 +37,7 @@ from detnas_trainer.evolve import (
 from detnas_trainer.foreign import ExternalTeacher
 from detnas_trainer.jobs.job import Job
 from detnas_trainer.jobs.verbs.external_teacher import load_external_teacher
+from detnas_trainer.jobs.verbs.relative_latency import relative_latencies
 from detnas_trainer.jobs.verbs.scoring import detector_result
 from detnas_trainer.jobs.verbs.teacher import load_teacher
 from detnas_trainer.jobs.verbs.training import device, load_data, train
@@ -82,6 +83,7 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
     request = job.request
     data = load_data(job)
     evolved, shape = _upgraded(request, _evolved(job))
+    latencies = relative_latencies(job, evolved.architecture, shape, data.val)
     teachers = _teachers(job, data.train)
     with job.activity("building"):
         detector = load_detector(
@@ -101,6 +103,7 @@ def student(job: Job[StudentRequest]) -> DetectorResult:
         data.val,
         trained,
         architecture=evolved.architecture,
+        latencies=latencies,
         added=age(request.parent_added, evolved.origin, PROTECTED_STEPS),
         notes=evolved.notes,
         removed=evolved.removed,

@@ -5,8 +5,14 @@ from detnas.records.requests import SubnetsRequest
 from detnas.records.results import EvaluatedSubnets, SubnetScore, SubnetsResult
 from detnas.store.artifacts import load_record, put_record
 from detnas_trainer.jobs.job import Job, log
+from detnas_trainer.jobs.verbs.relative_latency import relative_latencies, with_latencies
 from detnas_trainer.jobs.verbs.scoring import subnet_score
-from detnas_trainer.jobs.verbs.teacher import on_device, own_detector, statistics_batches
+from detnas_trainer.jobs.verbs.teacher import (
+    on_device,
+    own_detector,
+    statistics_batches,
+    subnet_form,
+)
 from detnas_trainer.jobs.verbs.training import load_data
 from detnas_trainer.ranks.group import from_first, is_first
 
@@ -31,7 +37,10 @@ def subnets(job: Job[SubnetsRequest]) -> SubnetsResult:
             samples = statistics_batches(request, pool.seed, pool.bn_images, data.train)
             detector = own_detector(job, state, pool, subnet, samples)
             name = f"trial {request.first + len(scores)}"
-            scores.append(subnet_score(job, detector, data.val, request.resolutions, name, subnet))
+            latencies = relative_latencies(job, *subnet_form(request, pool, subnet), data.val)
+            found = subnet_score(job, detector, data.val, request.resolutions, name, subnet)
+            timed = with_latencies(found.scores, latencies)
+            scores.append(found.model_copy(update={"scores": timed}))
             _save(job, scores)
     return job.result(SubnetsResult, subnets=tuple(scores))
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from detnas.architecture import Architecture
 from detnas.records.requests import EvaluationRequest, Pool, PoolLayout
+from detnas.records.settings import DetectorShape
 from detnas.store.cache import default_cache_folder
 from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import Batch, DetectionData, batches
@@ -68,6 +70,14 @@ def own_detector(
         classes = len(request.classes)
         detector = extract_teacher(state, pool, subnet, request.detector, classes, samples)
         return detector.to(device())
+
+
+def subnet_form(
+    request: EvaluationRequest, pool: PoolLayout, subnet: Teacher
+) -> tuple[Architecture, DetectorShape]:
+    """Backbone of a subnet as a detector of its own, and shape of its neck and heads."""
+    neck = {"neck": pool.supernet.neck_width(subnet)}
+    return pool.supernet.architecture(subnet), request.detector.model_copy(update=neck)
 
 
 def on_device(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
