@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from detnas.records import keys
-from detnas.records.artifacts import Artifact
+from detnas.records.artifacts import IMAGE_LISTING, Artifact
 from detnas.records.results import DetectorResult, Outcome, Result
-from detnas.store.artifacts import create_record
+from detnas.store.artifacts import create_record, publish_file
 from tests.cluster.played_pod import PlayedPod
 from tests.cluster.pods import Script
 from tests.cluster.pretended_trainer import PretendedTrainer
@@ -46,6 +46,23 @@ def publishes(trainer: PretendedTrainer, change: Callable[[Result], Result]) -> 
         with tempfile.TemporaryDirectory() as folder:
             result = answer(store, request, Path(folder))
         create_record(store, keys.result_key(request.key), change(result))
+
+    return work
+
+
+def lists_images(trainer: PretendedTrainer) -> Work:
+    """Write the data check's right result with a listing of images, though there is no data."""
+
+    def work(pod: PlayedPod) -> None:
+        trainer.begin(pod)
+        store, request = trainer.asked(pod.uri)
+        with tempfile.TemporaryDirectory() as folder:
+            result = answer(store, request, Path(folder))
+            path = Path(folder) / "images.json"
+            path.write_bytes(b"[]")
+            listing = publish_file(store, request.key, path, "json")
+        found = result.model_copy(update={"files": {IMAGE_LISTING: listing}})
+        create_record(store, keys.result_key(request.key), found)
 
     return work
 

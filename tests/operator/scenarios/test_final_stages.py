@@ -6,10 +6,10 @@ from threading import Event
 from detnas.records.results import PrepareResult, Result, SplitSummary
 from tests.cluster.scripts import exits, runs_until, succeeds
 from tests.detnas.lifecycle.test_candidates import wide_is_accurate
-from tests.operator.harness.behaviours import publishes
+from tests.operator.harness.behaviours import lists_images, publishes
 from tests.operator.harness.harness import Harness
 
-NAMESPACES = 4
+NAMESPACES = 5
 UNSEEN = {
     "source": {"persistentVolumeClaim": {"claimName": "data"}},
     "train": "t.json",
@@ -53,6 +53,7 @@ def test_search_with_a_test_split_is_scored_there_across_a_restart_and_says_so(
 
 
 def test_files_of_the_manifest_are_requested_of_the_one_export_job(harness: Harness) -> None:
+    harness.on("files-prepare", succeeds(work=lists_images(harness.trainer)))
     files = {"formats": ["Onnx"], "precisions": ["FP32", "INT8"], "scoredImages": 200}
     search = harness.begin("files", {"export": files}, trials=3)
     search.until_phase("Succeeded")
