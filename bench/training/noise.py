@@ -27,6 +27,8 @@ class NoiseImages:
         classes: of the boxes.
     """
 
+    _lasting = None  # no loading processes that outlive one iteration
+
     def __init__(self, count: int, size: tuple[int, int], classes: int) -> None:
         self._items = [_item(number, size, classes) for number in range(count)]
 

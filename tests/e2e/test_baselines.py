@@ -66,7 +66,7 @@ def test_baselines_of_a_finished_search_resume_after_a_kill(
     epochs = {one["training"]["epochs"] for one in requests.values()}
     assert len(epochs) == 1
     steps = {one["iterations"] for one in results.values()}
-    assert steps == {4 * epochs.pop()}, "16 images in batches of 4"
+    assert steps == {2 * epochs.pop()}, "8 images in batches of 4"
     assert "loss_distill_feature" in results["pruned"]["finalLoss"]
     assert "loss_distill_feature" not in results["scaled"]["finalLoss"]
     smaller = requests["pruned"]["action"]["flops"]
