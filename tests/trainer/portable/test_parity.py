@@ -1,5 +1,6 @@
 """Portable files find what mmdet finds: the same boxes in every family, format and head."""
 
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import detnas_trainer
 from detnas.exported.runtimes import RunFile, open_file
 from detnas.records.exports import ExportFormat, FilePrecision
 from detnas.records.settings import Resolution
@@ -98,6 +100,35 @@ def raw_outputs(path: Path, case: Case) -> dict[str, list[NDArray[Any]]]:
 def test_onnx_file_finds_what_mmdet_finds(opened: Opened, name: str) -> None:
     case = Case(name)
     assert_same(case.run(opened(case, ExportFormat.ONNX)), case.by_mmdet())
+
+
+@pytest.mark.parametrize(
+    ("form", "precision"),
+    [
+        (ExportFormat.ONNX, FilePrecision.FP32),
+        (ExportFormat.ONNX, FilePrecision.FP16),
+        (ExportFormat.OPENVINO, FilePrecision.FP32),
+        (ExportFormat.TORCH, FilePrecision.FP32),
+        (ExportFormat.TORCH, FilePrecision.FP16),
+    ],
+)
+@of("Basic")
+def test_file_names_no_source_file_of_this_machine(
+    written: Written, name: str, form: ExportFormat, precision: FilePrecision
+) -> None:
+    """Exporters keep a traceback for each node."""
+    content = _content(written(Case(name), form, precision))
+    packages = [Path(module.__file__).parents[1] for module in (torch, detnas_trainer)]
+    for trace in (b"stack_trace", b"line ", *(str(folder).encode() for folder in packages)):
+        assert trace not in content
+
+
+def _content(path: Path) -> bytes:
+    """A file's content; a program of torch is an archive."""
+    if not zipfile.is_zipfile(path):
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return b"".join(map(archive.read, archive.namelist()))
 
 
 @of("Basic", "Cascade")

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.fx import GraphModule
 
 from detnas.records.settings import Resolution
 from detnas_trainer.portable.network import OUTPUTS, PortableDetector
@@ -74,6 +75,7 @@ def write_onnx(program: ExportedProgram, path: Path) -> None:
         )
         assert written is not None
         _fold_constants(written.model)
+        _clear_traces(written.model)
         written.save(path, external_data=False)
 
 
@@ -96,8 +98,18 @@ def _fold_constants(model: Any) -> None:
         one(model)
 
 
+def _clear_traces(model: Any) -> None:
+    """Remove where in this machine's sources each node comes from."""
+    from onnx_ir.passes import common
+
+    common.ClearMetadataAndDocStringPass()(model)
+
+
 def write_program(program: ExportedProgram, path: Path) -> None:
     """Write a program that needs torch and torchvision, whose suppression it has."""
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # it names files of this machine
     with _quiet():
         torch.export.save(program, path)
 
