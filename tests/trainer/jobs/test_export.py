@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from detnas.exported import load_description
 from detnas.gain import Gain
 from detnas.lifecycle.reading.verification import problem_with
 from detnas.records import keys
@@ -30,7 +33,7 @@ from tests.trainer.evolve.students import STUDENTS
 KEY = "local/a/students/best"
 FILES = {
     *("detector.py", "detector.pth", "detnas_backbone.py", "detnas_mmcv_ext.py"),
-    *("architecture.json", "README.md", "predictions.json"),
+    *("architecture.json", "detector.json", "README.md", "predictions.json"),
 }
 
 
@@ -66,6 +69,23 @@ def test_export_publishes_the_folder_with_map_and_latencies(
     times = (result.student_latency, result.base_latency, result.base_latency_same_resolution)
     assert [str(time.resolution) for time in times if time] == ["64x64", "48x48", "64x64"]
     assert all(time and time.milliseconds > 0 for time in times)
+
+
+def test_folder_without_further_files_is_benchmarked(
+    workplace: Workplace, request_: ExportRequest, tmp_path: Path
+) -> None:
+    result = workplace.succeed(request_)
+    assert isinstance(result, ExportResult)
+    assert result.exported == ()
+    folder = tmp_path / "store" / KEY
+    (mmdet,) = load_description(folder).files
+    assert (mmdet.path, mmdet.map) == ("detector.pth", result.map)
+    words = ("bench", str(folder / "detector.pth"), "--runs", "3", "--threads", "1", "-o", "json")
+    command = [sys.executable, "-c", "from detnas.cli import main; main()", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (file,) = json.loads(done.stdout)["files"]
+    assert file["latency"]["median"] > 0
 
 
 def test_export_of_torchvisions_variant_brings_its_anchors(workplace: Workplace) -> None:

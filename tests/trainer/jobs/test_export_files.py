@@ -93,7 +93,11 @@ def test_file_that_cannot_be_written_is_named_and_loses_nothing_else(workplace, 
     assert [file.path for file in result.exported] == ["detector.pth"]
 
 
-def test_file_that_does_not_run_is_marked(workplace, monkeypatch):
+def test_file_that_does_not_run_is_marked_without_its_runtimes_words(
+    workplace, monkeypatch, tmp_path
+):
+    """These name folders of the machine, and the folder may be published."""
+
     def write(writer, form, precision):
         path = writer.folder / "detector.onnx"
         path.write_bytes(b"no model")
@@ -103,10 +107,19 @@ def test_file_that_does_not_run_is_marked(workplace, monkeypatch):
     result = workplace.succeed(request_of(workplace, formats=(ExportFormat.ONNX,)))
     file = result.exported[1]
     assert file.map is None
-    assert "does not run by itself" in file.remark
-    assert file.remark in result.message
-    readme = workplace.store.get(f"{KEY}/README.md").data.decode()
+    assert file.remark.startswith("it does not run in onnxruntime on the machine that exported it")
+    assert f"detector.onnx: {file.remark}: " in result.message
+    assert "detector.onnx failed" in result.message
+    assert "/" not in result.message
+    published = {
+        name: (tmp_path / "store" / one.key).read_bytes() for name, one in result.files.items()
+    }
+    readme = published["README.md"].decode()
     assert "not measured" in readme
+    assert file.remark in readme
+    for name, content in published.items():
+        for word in (str(tmp_path), "Traceback", "site-packages", "Load model"):
+            assert word.encode() not in content, name
 
 
 @pytest.mark.parametrize(("limit", "scored"), [(4, 4), (6, 6), (1000, 6)])

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from detnas.records.artifacts import Artifact
-from detnas.records.exports import ExportedFile
 from detnas.records.requests import ExportRequest
 from detnas.records.results import ExportResult, Latency, Score
 from detnas.store.durable_files import sha256_of
@@ -55,15 +54,10 @@ def export(job: Job[ExportRequest]) -> ExportResult:
         files.append(picture)
     with job.activity("timing"):
         latencies = _latencies(request, student, base, data)
-    described: tuple[ExportedFile, ...] = ()
-    message = ""
-    if request.files is not None:
-        portable = write_files(
-            job, folder, state, calibration, FoundByMmdet(data, reached, detections)
-        )
-        described, message = portable.described, portable.message
-        files += portable.paths
-    card = model_card(request, picture.name if picture else "", described)
+    found = FoundByMmdet(data, reached, detections)
+    portable = write_files(job, folder, state, calibration, found)
+    files += portable.paths
+    card = model_card(request, picture.name if picture else "", portable.described)
     (folder / README).write_text(card, encoding="utf-8")
     with job.activity("publishing"):
         job.check_unfinished()  # the files of the attempt that ended the job are not replaced
@@ -71,8 +65,8 @@ def export(job: Job[ExportRequest]) -> ExportResult:
     log.info("exported to %s/%s", job.folder.store.uri, job.folder.key)
     return job.result(
         ExportResult,
-        message=message,
-        exported=described,
+        message=portable.message,
+        exported=portable.described,
         map=reached.map,
         student_latency=latencies[0],
         base_latency=latencies[1],

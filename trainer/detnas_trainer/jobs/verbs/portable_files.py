@@ -1,6 +1,7 @@
 """The files of an export that need no mmdet: written, and each measured as it will be run."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -40,6 +41,11 @@ from detnas_trainer.training.interruption import Interrupted
 _LONGEST_REASON = 500
 """Characters of a runtime's or an exporter's message that the result keeps; the log has it all."""
 
+_RUNTIMES = {
+    ExportFormat.TORCH: "torch",
+    ExportFormat.ONNX: "onnxruntime",
+    ExportFormat.OPENVINO: "OpenVINO",
+}
 
 _ORDER = (ExportFormat.TORCH, ExportFormat.ONNX, ExportFormat.OPENVINO)
 """The slowest runtime scores its files while all others are written."""
@@ -50,7 +56,7 @@ class PortableFiles:
     """What was written beside mmdet's files.
 
     Attributes:
-        described: every detector of the folder, mmdet's first.
+        described: every detector of the folder, mmdet's first; none if no file was requested.
         paths: of the files that are new.
         message: what a reader of the result should know; empty if nothing is unusual.
     """
@@ -82,7 +88,7 @@ def write_files(
     calibration: Sequence[str],
     found: FoundByMmdet,
 ) -> PortableFiles:
-    """Write and measure the requested files; describe them in `detector.json`.
+    """Write and measure the requested files, if any; describe the folder in `detector.json`.
 
     A file that cannot be written or run is no reason to lose mmdet's folder: the message says so.
 
@@ -96,10 +102,11 @@ def write_files(
     Raises:
         Interrupted: the process was asked to stop.
     """
-    settings = job.request.files
-    assert settings is not None
+    settings, described = job.request.files, _description(job.request, folder, found)
+    if settings is None:
+        return PortableFiles((), [save_description(folder, described)], "")
     images = scored_images(found.data, settings.scored_images)
-    work = _Work(job, folder, _description(job.request, folder, found))
+    work = _Work(job, folder, described)
     on = _measured_on(job, images)
     input_form, scratch = work.described.input, job.scratch / "portable"
     scratch.mkdir()
@@ -167,6 +174,19 @@ def _file(request: ExportRequest, form: ExportFormat) -> ExportedFile:
     return ExportedFile(path="", format=form, batch=1, height=height, width=width)
 
 
+def _does_not_run(form: ExportFormat) -> str:
+    """What the folder, which may be published, says of a file; a runtime's words name folders."""
+    return (
+        f"it does not run in {_RUNTIMES[form]} on the machine that exported it; the export's log "
+        "says why"
+    )
+
+
+def _without_folders(text: str) -> str:
+    """A message in which files have their bare names."""
+    return re.sub(r"(?<![\w/:.])(?:[\\/][\w.+@~-]+)+[\\/](?=[\w.+@~-])", "", text)
+
+
 def _measured_on(job: Job[ExportRequest], images: ScoredImages) -> MeasuredOn:
     path, request = job.scratch / "val.json", job.request
     content = images.annotations(image_folder(request.data, "val"), request.classes)
@@ -218,7 +238,7 @@ class _Work:
                 raise
             except Exception as error:  # noqa: BLE001 - an exporter raises anything
                 log.warning("%s cannot be written", name, exc_info=True)
-                reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+                reason = _without_folders(f"{type(error).__name__}: {error}"[:_LONGEST_REASON])
             else:
                 self._add(path, form, precision)
                 return path
@@ -254,13 +274,15 @@ class _Work:
         """Put into the description what was measured on a file."""
         file = self.described.file(name)
         if found.failure or found.latency is None:
-            reason = found.failure[-_LONGEST_REASON:]
-            file = file.model_copy(update={"remark": f"it does not run by itself: {reason}"})
+            log.warning("%s does not run: %s", name, found.failure)
+            file = file.model_copy(update={"remark": _does_not_run(file.format)})
+            reason = _without_folders(found.failure[-_LONGEST_REASON:])
+            self.remarks.append(f"{name}: {file.remark}: {reason}")
         else:
             file = self._scored(file, found, images, by_mmdet)
             log.info("%s: mAP %.4f, %.1f ms", name, file.map, found.latency.median)
-        if file.remark:
-            self.remarks.append(f"{name}: {file.remark}")
+            if file.remark:
+                self.remarks.append(f"{name}: {file.remark}")
         self._with(*(file if one.path == name else one for one in self.described.files))
 
     def _scored(
