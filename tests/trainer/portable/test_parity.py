@@ -118,7 +118,7 @@ def test_file_names_no_source_file_of_this_machine(
 ) -> None:
     """Exporters keep a traceback for each node."""
     content = _content(written(Case(name), form, precision))
-    packages = [Path(module.__file__).parents[1] for module in (torch, detnas_trainer)]
+    packages = [Path(str(module.__file__)).parents[1] for module in (torch, detnas_trainer)]
     for trace in (b"stack_trace", b"line ", *(str(folder).encode() for folder in packages)):
         assert trace not in content
 
