@@ -1,6 +1,7 @@
 """Runs an exported mmdet folder by mmdet itself, in the form of the other files."""
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,10 @@ class MmdetFolder:
         find_module("detnas_mmcv_ext")  # before mmdet: see the folder's README
         apis = require_module("mmdet.apis", "running an mmdet folder", "mmdet")
         config = str(folder / "detector.py")
-        self._detector = apis.init_detector(config, str(checkpoint), palette="none", device="cpu")
+        with redirect_stdout(sys.stderr):  # mmengine prints that it loads the checkpoint
+            self._detector = apis.init_detector(
+                config, str(checkpoint), palette="none", device="cpu"
+            )
         self._sample: Any = require_module("mmdet.structures", "it", "mmdet").DetDataSample
 
     def __call__(self, images: NDArray[np.uint8], sizes: NDArray[np.float32]) -> Arrays:
