@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
+from detnas.exported import InputForm, prepare
 from detnas.gain import Gain
 from detnas.records.artifacts import Artifact
 from detnas.records.exports import ExportedFile, ExportFormat
@@ -166,6 +169,32 @@ def test_card_lists_files_and_says_how_each_runtime_loads_them(request_: ExportR
         *("With onnxruntime", "With OpenVINO", "With torch.export", "With mmdet"),
         "With supervision",
     ]
+
+
+@pytest.mark.parametrize("width", [48, 128])
+@pytest.mark.parametrize("fixed", [False, True])
+def test_snippet_prepares_an_image_as_the_file_was_scored(
+    request_: ExportRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    fixed: bool,
+) -> None:
+    """An upright image is shrunk to fit into a file that takes one size."""
+    request_ = request_.model_copy(update={"resolution": Resolution(width=128, height=96)})
+    shape = {"batch": 1, "height": 96, "width": 128} if fixed else {}
+    file = ExportedFile(path="detector.onnx", format=ExportFormat.ONNX, **shape)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, width, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photograph.jpg", "PNG")
+    monkeypatch.chdir(tmp_path)
+    usage = model_card(request_, files=(file,)).partition("### With onnxruntime")[2]
+    snippet = re.findall(r"```python\n(.*?)```", usage, re.DOTALL)[0].partition("session =")[0]
+    found: dict[str, Any] = {}
+    exec(snippet, found)
+    expected = prepare(pixels, InputForm(long_side=128, short_side=96), file)
+    assert found["images"].shape == (1, *expected.pixels.shape)
+    assert found["sizes"].tolist() == [[*expected.size]]
+    assert found["images"][0] == pytest.approx(expected.pixels, abs=1)
 
 
 def _export(request: ExportRequest, workplace: Workplace, folder: Path) -> Path:
