@@ -49,7 +49,7 @@ class FileRuns:
         runs = len(ordered)
         return FileLatency(
             median=1000 * median(ordered),
-            p90=1000 * ordered[min(runs - 1, int(0.9 * runs))],
+            p90=1000 * ordered[-(-9 * runs // 10) - 1],
             runs=runs,
             threads=threads,
             device=device,
