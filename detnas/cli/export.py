@@ -38,12 +38,19 @@ def export(
     trial: Annotated[
         int | None,
         typer.Option(
-            "--trial", min=0, help="Number of a trial. Default: what the search exported."
+            "--trial",
+            min=0,
+            help="Number of a trial; if it was fine-tuned, the student after that. Default: what "
+            "the search exported.",
         ),
     ] = None,
+    before_finetuning: Annotated[
+        bool,
+        typer.Option("--before-finetuning", help="With --trial: its student as the trial left it."),
+    ] = False,
     front: Annotated[
         bool,
-        typer.Option("--front", help="All trials on the Pareto front, a folder each in --to."),
+        typer.Option("--front", help="All detectors on the Pareto front, a folder each in --to."),
     ] = False,
     base: Annotated[
         bool, typer.Option("--base", help="The base, to compare with: see 'detnas bench'.")
@@ -100,6 +107,8 @@ def export(
     given = {"--trial": trial is not None, "--front": front, "--base": base}
     if len(both := [name for name, is_given in given.items() if is_given]) > 1:
         raise UserError(f"export: {' and '.join(both)} are both given", "give one of them")
+    if before_finetuning and trial is None:
+        raise UserError("export: --before-finetuning needs a trial", "name it: --trial")
     settings = _settings(
         formats=_chosen(ExportFormat, formats, "--format"),
         precisions=_chosen(FilePrecision, precisions, "--precision"),
@@ -109,7 +118,13 @@ def export(
         fixed_shape=fixed_shape,
     )
     opened = find_search(search, Overrides(store, namespace))
-    exports = later_exports(opened, ExportChoice(trial, front, base), settings)
+    exports = later_exports(opened, ExportChoice(trial, front, base, before_finetuning), settings)
+    if trial is not None and exports[0].is_finetuned:
+        say(
+            f"trial {trial} was fine-tuned: that student is exported; --before-finetuning exports "
+            "it as the trial left it",
+            err=True,
+        )
     console = console_for(err=True)
     results: dict[str, ExportResult] = {}
     with stop_on_signals() as stop:

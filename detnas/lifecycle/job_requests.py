@@ -182,9 +182,8 @@ class JobRequests:
             return final.final_test(job.folder, stages.contestants, prepared)
         assert stages.winner is not None
         assert state.scorer is not None
-        lineage = exported_lineage(
-            self.store, self.requests.search, stages, state.scorer, self.requests.spec.teachers
-        )
+        winner, teachers = stages.winner.detector, self.requests.spec.teachers
+        lineage = exported_lineage(self.store, self.requests.search, winner, state.scorer, teachers)
         baselines = card_baselines(state, stages)
         return final.export(job.folder, stages.winner, prepared, stages.base, lineage, baselines)
 

@@ -2,22 +2,25 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from detnas.errors import UserError
 from detnas.ledger.entry import LedgerEntry
 from detnas.ledger.history import read_entries
 from detnas.lifecycle.baselines import card_baselines
-from detnas.lifecycle.lineage import exported_lineage, trial_lineage
+from detnas.lifecycle.lineage import exported_lineage
+from detnas.lifecycle.outcome import Identity, detectors_of
 from detnas.lifecycle.reading.state import SearchReader, SearchState
 from detnas.lifecycle.record import StoredSearch
 from detnas.plan.digests import settings_digest
+from detnas.plan.front import pareto_front
 from detnas.plan.model_card import model_card
 from detnas.plan.requests import Exportable, FinalRequests
-from detnas.plan.winner import TrainedDetector, trained_detector
+from detnas.plan.winner import TrainedDetector, gain_over, trained_detector
 from detnas.records import keys
 from detnas.records.artifacts import Artifact
 from detnas.records.exports import ExportSettings
-from detnas.records.model_card import CardBaseline, LineageStep, ModelCard
+from detnas.records.model_card import CardBaseline, ModelCard
 from detnas.records.proposal import Step
 from detnas.records.requests import ExportRequest
 from detnas.records.results import DetectorResult
@@ -29,14 +32,16 @@ class ExportChoice:
     """Which detectors of a search are exported; by default the one that it has exported.
 
     Attributes:
-        trial: number of a trial.
-        front: all trials on the Pareto front.
+        trial: number of a trial; if it was fine-tuned, the student after that.
+        front: all detectors on the Pareto front.
         base: the search's base.
+        before_finetuning: the trial's student as the trial left it.
     """
 
     trial: int | None = None
     front: bool = False
     base: bool = False
+    before_finetuning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +49,14 @@ class LaterExport:
     """One detector to export.
 
     Attributes:
-        name: of its folder: ``best``, ``base``, or ``trial-0007``.
+        name: of its folder: ``best``, ``base``, ``trial-0007``, or ``trial-0007-finetuned``.
         request: of the job.
+        is_finetuned: it is a trial's student after its fine-tuning.
     """
 
     name: str
     request: ExportRequest
+    is_finetuned: bool = False
 
 
 def later_exports(
@@ -57,7 +64,8 @@ def later_exports(
 ) -> list[LaterExport]:
     """The requests for the chosen detectors; nothing is written.
 
-    The same choice gives the same folders in the store, so what was exported before is found.
+    The same choice gives the same folders in the store while the cards would state the same, so
+    what was exported before is found.
 
     Raises:
         UserError: the search has no such detector, or its weights are not kept.
@@ -73,11 +81,7 @@ def later_exports(
     elif choice.trial is None and not choice.front:
         named = {"best": _winner(search, state)}
     else:
-        wanted = _wanted(state, choice)
-        named = {
-            f"trial-{entry.index:04d}": _of_trial(search, state, entry)
-            for entry in _entries(search, state, wanted)
-        }
+        named = _students(search, state, _wanted(state, choice))
     exports = [_export(search, state, name, one, files) for name, one in named.items()]
     for one in exports:
         _check_weights(search, state, one)
@@ -92,65 +96,96 @@ def _winner(search: StoredSearch, state: SearchState) -> Exportable:
             "finish the search, or name one with --trial or --front",
         )
     assert state.scorer is not None
-    steps = exported_lineage(
-        search.store, search.requests.search, stages, state.scorer, search.requests.spec.teachers
-    )
-    card = _card(search, state, stages.winner.detector, steps, card_baselines(state, stages))
+    card = _card(search, state, stages.winner.detector, card_baselines(state, stages))
     return replace(Exportable.of_winner(stages.winner), card=card)
 
 
 def _base(search: StoredSearch, state: SearchState) -> Exportable:
+    base = _trained_base(state)
+    return replace(Exportable.of_detector(base), card=_card(search, state, base))
+
+
+def _trained_base(state: SearchState) -> TrainedDetector:
     assert state.scorer is not None
     assert state.base is not None
-    base = trained_detector(state.scorer, None, state.base, None)
-    assert base.result.architecture is not None
-    return Exportable(
-        shape=base.shape,
-        architecture=base.result.architecture,
-        weights=base.result.weights,
-        resolution=base.resolution,
-        map=base.map,
-        card=_card(search, state, base, ()),
-    )
+    return trained_detector(state.scorer, None, state.base, None)
 
 
 def _card(
     search: StoredSearch,
     state: SearchState,
     detector: TrainedDetector,
-    lineage: Sequence[LineageStep],
     baselines: Iterable[CardBaseline] = (),
 ) -> ModelCard:
     assert state.scorer is not None
     assert state.prepare is not None
-    assert state.base is not None
-    base = trained_detector(state.scorer, None, state.base, None)
-    settings = search.requests.spec.model_card
-    return model_card(detector, base, state.prepare, lineage, settings, baselines)
+    spec = search.requests.spec
+    lineage = exported_lineage(
+        search.store, search.requests.search, detector, state.scorer, spec.teachers
+    )
+    base = _trained_base(state)
+    return model_card(detector, base, state.prepare, lineage, spec.model_card, baselines)
 
 
-def _card_of_trial(
+def _stated(search: StoredSearch, state: SearchState, student: TrainedDetector) -> dict[str, Any]:
+    """Card and gain of a student that is not the winner, whose gain is on the validation images."""
+    assert state.prepare is not None
+    images = state.prepare.val.images if state.prepare.val is not None else 0
+    return {
+        "card": _card(search, state, student),
+        "gain": gain_over(_trained_base(state), student, images),
+    }
+
+
+def _student_of(
     search: StoredSearch, state: SearchState, entry: LedgerEntry
-) -> ModelCard | None:
+) -> TrainedDetector | None:
     """None for another search's trial, of whose result there is only the ledger's entry."""
-    folder, scorer = search.requests.search, state.scorer
-    assert scorer is not None
+    assert state.scorer is not None
+    folder = search.requests.search
     key = keys.result_key(keys.trial_folder(folder, entry.index))
     if entry.proposal.step is Step.SUBNET:
         key = keys.result_key(keys.extraction_folder(folder, entry.index))
     result = load_record(search.store, key, DetectorResult)
     if result is None:
         return None
-    detector = trained_detector(scorer, entry.index, result, entry.proposal.teacher)
-    teachers = search.requests.spec.teachers
-    steps = trial_lineage(search.store, folder, entry.index, scorer, teachers)
-    return _card(search, state, detector, steps)
+    return trained_detector(state.scorer, entry.index, result, entry.proposal.teacher)
 
 
-def _wanted(state: SearchState, choice: ExportChoice) -> frozenset[int]:
-    if choice.trial is not None:
-        return frozenset({choice.trial})
-    return frozenset(point.index for point in state.history.summary.front)
+def _wanted(state: SearchState, choice: ExportChoice) -> list[Identity]:
+    """The chosen trials, None for the base, and whether their fine-tuned students are meant."""
+    if choice.trial is None:
+        front = pareto_front(detectors_of(state))
+        return list(dict.fromkeys((one.trial, one.finetuned) for one in front))
+    tuned = choice.trial in _finetuned(state) and not choice.before_finetuning
+    return [(choice.trial, tuned)]
+
+
+def _finetuned(state: SearchState) -> dict[int | None, TrainedDetector]:
+    """The fine-tuned students by the numbers of their trials."""
+    stages = state.final_stages
+    return {one.trial: one for one in stages.all_finetuned} if stages is not None else {}
+
+
+def _students(
+    search: StoredSearch, state: SearchState, wanted: Sequence[Identity]
+) -> dict[str, Exportable]:
+    """What is exported, by the names of the folders."""
+    tuned = _finetuned(state)
+    plain = [trial for trial, is_tuned in wanted if trial is not None and not is_tuned]
+    entries = {entry.index: entry for entry in _entries(search, state, plain)}
+    found = {}
+    for trial, is_tuned in wanted:
+        if trial is None:
+            found["base"] = _base(search, state)
+        elif is_tuned:
+            student = tuned[trial]
+            facts = _stated(search, state, student)
+            one = replace(Exportable.of_detector(student), **facts)
+            found[f"trial-{trial:04d}{_FINETUNED}"] = one
+        else:
+            found[f"trial-{trial:04d}"] = _of_trial(search, state, entries[trial])
+    return found
 
 
 def _entries(search: StoredSearch, state: SearchState, wanted: Iterable[int]) -> list[LedgerEntry]:
@@ -167,8 +202,6 @@ def _entries(search: StoredSearch, state: SearchState, wanted: Iterable[int]) ->
             f"{search.uri} has no finished trial {min(missing)}",
             f"finished trials: 0 to {last}" if last >= 0 else "no trial has finished",
         )
-    if not found:
-        raise UserError(f"{search.uri} has no trial on its front", "let trials finish first")
     return found
 
 
@@ -183,13 +216,14 @@ def _of_trial(search: StoredSearch, state: SearchState, entry: LedgerEntry) -> E
     if entry.proposal.step is Step.SUBNET:
         weights = _extracted(search, entry.index)
     assert weights is not None
+    student = _student_of(search, state, entry)
     return Exportable(
         shape=state.scorer.shape(entry.proposal.teacher),
         architecture=entry.architecture,
         weights=weights,
         resolution=entry.best.resolution,
         map=entry.best.map,
-        card=_card_of_trial(search, state, entry),
+        **({} if student is None else _stated(search, state, student)),
     )
 
 
@@ -207,21 +241,20 @@ def _extracted(search: StoredSearch, index: int) -> Artifact:
 def _export(
     search: StoredSearch, state: SearchState, name: str, one: Exportable, files: ExportSettings
 ) -> LaterExport:
-    assert state.scorer is not None
     assert state.prepare is not None
-    assert state.base is not None
-    covered = {"files": files, "weights": one.weights.sha256, "resolution": str(one.resolution)}
-    folder = keys.requested_export_folder(
-        search.requests.search, name, settings_digest(covered)[:_DIGITS]
-    )
-    base = trained_detector(state.scorer, None, state.base, None)
     request = FinalRequests(search.requests).export_of(
-        folder, replace(one, files=files), state.prepare, base
+        search.requests.search, replace(one, files=files), state.prepare, _trained_base(state)
     )
-    return LaterExport(name, request)
+    # With all that the card states, which may change: a licence, or a score on test images.
+    covered = settings_digest(request.model_dump(exclude={"key", "data"}))
+    folder = keys.requested_export_folder(search.requests.search, name, covered[:_DIGITS])
+    request = request.model_copy(update={"key": folder})
+    return LaterExport(name, request, name.endswith(_FINETUNED))
 
 
 _DIGITS = 8
+_FINETUNED = "-finetuned"
+"""End of a folder's name."""
 
 
 def _check_weights(search: StoredSearch, state: SearchState, export: LaterExport) -> None:

@@ -2,7 +2,6 @@
 
 from detnas.ledger.entry import LedgerEntry, lineage
 from detnas.ledger.history import read_entries
-from detnas.lifecycle.reading.final_stages import FinalStages
 from detnas.plan.step_text import step_text
 from detnas.plan.winner import TrainedDetector
 from detnas.records.model_card import LineageStep
@@ -12,38 +11,26 @@ from detnas.store import Store
 
 
 def exported_lineage(
-    store: Store, search: str, stages: FinalStages, scorer: Scorer, teachers: Teachers
+    store: Store, search: str, detector: TrainedDetector, scorer: Scorer, teachers: Teachers
 ) -> tuple[LineageStep, ...]:
     """From the base to the exported detector, a step each; empty if that is the base.
 
     Args:
         store: where the search is stored.
         search: key of its folder.
-        stages: they have a winner.
+        detector: a student, fine-tuned or not, or the base.
         scorer: scores against the base.
         teachers: of the search.
 
     Raises:
         UserError: a trial of the lineage has no result any more.
     """
-    assert stages.winner is not None
-    winner = stages.winner.detector
-    if winner.trial is None:
+    if detector.trial is None:
         return ()
-    steps = trial_lineage(store, search, winner.trial, scorer, teachers)
-    return (*steps, _of_finetuning(winner, scorer)) if winner.tuned else steps
-
-
-def trial_lineage(
-    store: Store, search: str, trial: int, scorer: Scorer, teachers: Teachers
-) -> tuple[LineageStep, ...]:
-    """From the base to a trial's student, a step each; the arguments are as above.
-
-    Raises:
-        UserError: a trial of the lineage has no result any more.
-    """
     entries = {entry.index: entry for entry in read_entries(store, search, scorer)}
-    return (_of_base(scorer), *(_of_trial(one, teachers) for one in lineage(entries, trial)))
+    trials = lineage(entries, detector.trial)
+    steps = (_of_base(scorer), *(_of_trial(one, teachers) for one in trials))
+    return (*steps, _of_finetuning(detector, scorer)) if detector.tuned else steps
 
 
 def _of_base(scorer: Scorer) -> LineageStep:

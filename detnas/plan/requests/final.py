@@ -67,16 +67,22 @@ class Exportable:
     card: ModelCard | None = None
 
     @classmethod
+    def of_detector(cls, detector: TrainedDetector) -> "Exportable":
+        """A student or the base."""
+        assert detector.result.architecture is not None
+        return cls(
+            shape=detector.shape,
+            architecture=detector.result.architecture,
+            weights=detector.result.weights,
+            resolution=detector.resolution,
+            map=detector.map,
+        )
+
+    @classmethod
     def of_winner(cls, winner: Winner) -> "Exportable":
         """The detector that the search has chosen."""
-        chosen = winner.detector
-        assert chosen.result.architecture is not None
-        return cls(
-            shape=chosen.shape,
-            architecture=chosen.result.architecture,
-            weights=chosen.result.weights,
-            resolution=chosen.resolution,
-            map=chosen.map,
+        return replace(
+            cls.of_detector(winner.detector),
             gain=winner.gain,
             test=winner.on_test.measured.without_replicates if winner.on_test else None,
         )

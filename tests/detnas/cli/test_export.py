@@ -9,7 +9,9 @@ import pytest
 
 from detnas.cli import main
 from detnas.lifecycle.later_exports import ExportChoice, later_exports
+from detnas.lifecycle.outcome import detectors_of
 from detnas.lifecycle.reading.state import SearchReader
+from detnas.plan.front import pareto_front
 from detnas.records import keys
 from detnas.records.exports import ExportFormat, ExportSettings, FilePrecision
 from detnas.records.results import ExportResult
@@ -126,12 +128,12 @@ def test_file_replaced_by_another_attempt_is_told_and_the_export_repeated(detnas
     assert detnas(*words)[0] == 0
 
 
-def test_front_has_a_folder_for_each_trial(detnas, search, tmp_path):
+def test_front_has_a_folder_for_each_detector(detnas, search, tmp_path):
     opened = search.open()
-    front = SearchReader(opened.store, opened.requests).read().history.summary.front
+    front = pareto_front(detectors_of(SearchReader(opened.store, opened.requests).read()))
     assert detnas(uri(search), "--front", "--to", tmp_path)[0] == 0
     folders = {path.parent.name for path in tmp_path.glob("*/detector.pth")}
-    assert folders == {f"trial-{point.index:04d}" for point in front}
+    assert folders == {"base" if one.trial is None else f"trial-{one.trial:04d}" for one in front}
 
 
 def test_base_is_exported_to_be_compared_with(detnas, search, tmp_path):
@@ -187,6 +189,7 @@ def test_collected_weights_are_named_with_the_trials_that_are_kept(detnas, searc
     [
         (("--trial", "99"), "no finished trial 99"),
         (("--trial", "1", "--front"), "--trial and --front are both given"),
+        (("--before-finetuning",), "--before-finetuning needs a trial"),
         (("--base", "--front"), "--front and --base are both given"),
         (("--scored-images", "0"), "--scored-images"),
         (("--format", "onnx,tensorrt"), "--format: 'tensorrt'"),
