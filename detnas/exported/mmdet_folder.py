@@ -30,14 +30,15 @@ class MmdetFolder:
             self._torch.set_num_threads(threads)
         folder = checkpoint.parent
         sys.path.insert(0, str(folder))
-        find_module("detnas_mmcv_ext")  # before mmdet: see the folder's README
-        apis = require_module("mmdet.apis", "running an mmdet folder", "mmdet")
         config = str(folder / "detector.py")
-        with redirect_stdout(sys.stderr):  # mmengine prints that it loads the checkpoint
+        with redirect_stdout(sys.stderr):  # they print what they import and load
+            find_module("detnas_mmcv_ext")  # before mmdet: see the folder's README
+            apis = require_module("mmdet.apis", "running an mmdet folder", "mmdet")
             self._detector = apis.init_detector(
                 config, str(checkpoint), palette="none", device="cpu"
             )
-        self._sample: Any = require_module("mmdet.structures", "it", "mmdet").DetDataSample
+            structures = require_module("mmdet.structures", "it", "mmdet")
+        self._sample: Any = structures.DetDataSample
 
     def __call__(self, images: NDArray[np.uint8], sizes: NDArray[np.float32]) -> Arrays:
         """Boxes, scores and labels, padded to the most that one of the images has."""

@@ -80,8 +80,11 @@ def test_trial_is_exported_after_its_finetuning_unless_before_is_asked_for(
     assert before.request.key != after.request.key
 
 
-def test_front_is_the_one_that_is_shown(store: Store, tmp_path: Path) -> None:
-    search, state = _run(store, tmp_path, base=0.98, tuned=0.99)
+@pytest.mark.parametrize(("base", "tuned"), [(0.99, 0.98), (0.98, 0.99)])
+def test_front_is_the_one_that_is_shown(
+    store: Store, tmp_path: Path, base: float, tuned: float
+) -> None:
+    search, state = _run(store, tmp_path, base, tuned)
     exports = later_exports(search, ExportChoice(front=True), ExportSettings())
     found = {}
     for one in exports:
@@ -89,8 +92,8 @@ def test_front_is_the_one_that_is_shown(store: Store, tmp_path: Path) -> None:
         found[int(words[1]) if len(words) > 1 else None, one.is_finetuned] = one
     shown = {(one.trial, one.finetuned) for one in pareto_front(detectors_of(state))}
     assert set(found) == shown
-    assert (None, False) in shown
-    assert any(tuned for _, tuned in shown)
+    assert ((None, False) in shown) == (base > tuned)
+    assert any(is_tuned for _, is_tuned in shown) == (tuned > base)
 
 
 def test_card_of_a_trial_states_the_gain_on_the_images_it_was_selected_on(
