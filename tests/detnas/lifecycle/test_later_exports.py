@@ -106,6 +106,7 @@ def test_card_of_a_trial_states_the_gain_on_the_images_it_was_selected_on(
         gain = later_exports(search, choice, ExportSettings())[0].request.gain
         assert gain is not None
         assert state.scorer is not None
+        assert entry.h is not None
         assert gain.difference == pytest.approx(entry.h - max(one.h for one in state.scorer.scored))
         assert not gain.unseen
 
