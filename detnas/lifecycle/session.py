@@ -20,6 +20,7 @@ from detnas.plan.stages import JobId, Plan, plan, trial_verb
 from detnas.records import keys
 from detnas.records.results import Outcome, PrepareResult, Result
 from detnas.records.verbs import RESULT_TYPES
+from detnas.store.artifacts import load_record
 from detnas.store.errors import StoreError
 
 
@@ -167,8 +168,15 @@ class SearchSession:
             yield JobId(trial_verb(self.spec), number)
 
     def result(self, job_id: JobId) -> Result | None:
-        """Read and verify the result of a job that has ended; None if it has no valid one."""
-        return self._reader.read_ended(self.job_folder(job_id), RESULT_TYPES[job_id.verb])
+        """Read the result of a job that has ended; None if it has no valid one.
+
+        It is verified, unless the state has it already: then it was, and weights that no later step
+        needs may have been collected while the job's process was still ending.
+        """
+        folder, kind = self.job_folder(job_id), RESULT_TYPES[job_id.verb]
+        if self.state.is_finished(job_id):
+            return load_record(self.store, keys.result_key(folder), kind)
+        return self._reader.read_ended(folder, kind)
 
     def fail(
         self, job_id: JobId, message: str, started: datetime, lost: float | None = None

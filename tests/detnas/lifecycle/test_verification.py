@@ -272,6 +272,19 @@ def test_trial_is_verified_when_it_ends_and_never_again(
     assert finished_trials(session_of(search).state) == [0]
 
 
+def test_weights_collected_before_the_trials_process_ended_do_not_invalidate_it(
+    store: Store, scheduler: Scheduler, tmp_path: Path
+) -> None:
+    search = tiny(store, "one", trials=2, parallelism=2)
+    Scheduler(tmp_path, unanswered={0, 1}).run(search)
+    session = session_of(search)
+    scheduler.run(search)  # as another process that was still training when its scheduler died
+    session.refresh()
+    store.delete(trial_result(search, 1).weights.key)
+    assert session.result(JobId(Verb.EVALUATE, 1)) == trial_result(search, 1)
+    assert not session.rejected
+
+
 @pytest.mark.parametrize("invalidated", [False, True], ids=["first read", "invalidated"])
 @pytest.mark.parametrize("lacking", ["weights", "scores"])
 def test_trial_that_ended_unobserved_is_verified(
