@@ -21,19 +21,22 @@ def suppress_by_torchvision(
 ) -> Tensor:
     """Suppress with torchvision's operator: groups are moved apart, so that none overlap.
 
-    In 64 bits, where moving loses no digit of a box.
+    In 64 bits, where moving loses no digit of a box. `torch.export` takes it for granted that a
+    number of boxes that depends on the image is at least 2: so two boxes in a group of their own
+    always remain, and are left out of what is returned.
     """
     del limit  # torchvision keeps all that remain
     groups, count = scores.shape
-    flat = scores.reshape(-1)
+    flat = torch.cat([scores.reshape(-1), scores.new_full((2,), threshold + 1)])
+    corners = boxes.new_tensor(((0, 0, 1, 1), (2, 2, 3, 3)))
     candidates = (flat > threshold).nonzero().squeeze(1)
     span = boxes.detach().amax() + 1
-    moved = boxes.reshape(-1, 4).double()[candidates]
+    moved = torch.cat([boxes.reshape(-1, 4), corners]).double()[candidates]
     moved = moved + ((candidates // count) * span.double())[:, None]
     kept = torch.ops.torchvision.nms(moved, flat[candidates].double(), iou)
     chosen = candidates[kept]
     remaining = torch.zeros_like(flat).index_put((chosen,), flat[chosen])
-    return remaining.reshape(groups, count)
+    return remaining[:-2].reshape(groups, count)
 
 
 @torch.library.custom_op("detnas::suppress", mutates_args=())
