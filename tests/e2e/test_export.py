@@ -21,9 +21,10 @@ def test_exported_files_are_scored_benchmarked_and_ready_for_the_hub(
     (shown,) = read_json("export", digits.path, "--to", best, *options).values()
     files = {file["path"]: file for file in shown["files"]}
     assert set(files) == {"detector.pth", "detector.onnx", "detector-int8.onnx", "detector.pt2"}
-    for name in ("detector.onnx", "detector.pt2"):
-        assert files[name]["difference"] == pytest.approx(0, abs=1e-3), name
-        assert files[name]["map"] == pytest.approx(shown["map"], abs=1e-3), name
+    # A program of torch takes no image as small as these: they are padded for it.
+    for name, tolerance in {"detector.onnx": 1e-3, "detector.pt2": 0.02}.items():
+        assert files[name]["difference"] == pytest.approx(0, abs=tolerance), name
+        assert files[name]["map"] == pytest.approx(shown["map"], abs=tolerance), name
     assert json.loads((best / "detector.json").read_text())["files"] == shown["files"]
 
     data = digits.record("students/best/request.json")["data"]
