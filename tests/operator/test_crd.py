@@ -107,6 +107,7 @@ MUTABLE = {
     "retention": {},
     "export": {"formats": ["Onnx"], "precisions": ["INT8"]},
     "objectives": [{"maxFlops": 1}],
+    "baselines": ["Scaled"],
 }
 
 

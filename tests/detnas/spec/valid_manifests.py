@@ -106,6 +106,7 @@ EVERYTHING: Document = {
             "tolerance": "0.02",
             "calibrationImages": 16,
         },
+        "baselines": ["ContinuedBase"],
         "objectives": [
             {"name": "edge", "device": "CPU", "maxLatencyMs": "12.5"},
             {"maxFlops": 2**53 - 1, "minMap": "1"},
