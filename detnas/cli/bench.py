@@ -148,7 +148,7 @@ def _benchmarked(
 
 
 def _pictures(folder: Path) -> "list[Image]":
-    """The first images of a folder, by name.
+    """The first images of a folder and the folders in it, by path.
 
     Raises:
         UserError: there is none, or one cannot be read.
@@ -157,7 +157,7 @@ def _pictures(folder: Path) -> "list[Image]":
 
     if not folder.is_dir():
         raise UserError(f"--images {folder} is no folder", "give a folder with photographs")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PICTURES)
     if not found:
         raise UserError(
             f"--images {folder} has no image", f"it needs one of: {', '.join(sorted(_PICTURES))}"
