@@ -3,7 +3,7 @@
     python bench/gain.py --seeds 0 1 2 [--manifest examples/digits/search.yaml] [--to FILE.json]
 
 For each seed: the search is run, with the base trained on for as long as the winner's lineage among
-its baselines (spec.baselines); both are compared at every resolution. A second call goes on where
+its baselines (spec.baselines); both are compared at every resolution. A second call resumes where
 the first stopped.
 """
 

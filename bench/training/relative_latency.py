@@ -68,7 +68,7 @@ def measured(repeats: int, side: int) -> list[Repetition]:
         TimedArchitecture(architecture=parse(one), detector=SHAPE, classes=CLASSES)
         for one in (STUDENT, BASE)
     ]
-    contestants = [TimedDetector(relative_latency._untrained(one), size) for one in forms]  # noqa: SLF001
+    contestants = [TimedDetector(relative_latency.untrained_detector(one), size) for one in forms]
     found = []
     for _ in range(repeats):
         with on_one_thread():

@@ -120,7 +120,7 @@ class OtherDeviceError(UserError):
 
 
 def compared_device() -> str:
-    """The name by which devices are told apart whose times must not be compared."""
+    """Name of this device; latencies compare only between devices of the same name."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name()
 
 

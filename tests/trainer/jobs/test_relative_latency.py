@@ -122,7 +122,7 @@ def test_first_of_concurrent_jobs_decides(
         return [[next(times)] for _ in contestants]
 
     monkeypatch.setattr(relative_latency, "time_in_turns", measured)
-    monkeypatch.setattr(relative_latency, "_untrained", lambda timed: timed)
+    monkeypatch.setattr(relative_latency, "untrained_detector", lambda timed: timed)
     store = open_store(f"s3://{s3_environment.bucket}/latencies")
     request = workplace.base_request("local/a/base", **asked)
     wider = request.detector.model_copy(update={"fc": 24})
@@ -141,7 +141,6 @@ def test_first_of_concurrent_jobs_decides(
 
 def _job(store: Any, request: BaseRequest) -> Any:
     """What a measurement needs of a job."""
-    nothing = lambda *_, **__: None  # noqa: E731
     return cast(
         "Any",
         SimpleNamespace(
@@ -149,7 +148,7 @@ def _job(store: Any, request: BaseRequest) -> Any:
             replays=False,
             folder=SimpleNamespace(store=store),
             activity=lambda _: nullcontext(),
-            report=nothing,
-            interruption=SimpleNamespace(check=nothing),
+            report=lambda *_, **__: None,
+            interruption=SimpleNamespace(check=lambda: None),
         ),
     )

@@ -87,10 +87,12 @@ class MeasuringProcess:
             if line.strip().isdigit():  # else a runtime's own remark
                 progressed(int(line))
 
-    def measured(self) -> dict[str, MeasuredFile]:
+    def measured(self, progressed: Callable[[int], None]) -> dict[str, MeasuredFile]:
         """Let it time its files, and return what was measured, by the files' names.
 
-        Where a runtime crashed, each file is measured again by itself.
+        Args:
+            progressed: as `follow` takes it: where a runtime crashed, each file is measured again
+                by itself.
         """
         self._process.communicate("time\n")
         if self._process.returncode == 0:
@@ -99,9 +101,11 @@ class MeasuringProcess:
             said = self._errors.read_text(errors="replace").strip()
             reason = said or f"its process ended with {self._process.returncode}"
             return {self._files[0].name: MeasuredFile(failure=reason)}
-        return {name: one for file in self._files for name, one in self._alone(file).items()}
+        return {
+            name: one for file in self._files for name, one in self._alone(file, progressed).items()
+        }
 
-    def _alone(self, file: Path) -> dict[str, MeasuredFile]:
+    def _alone(self, file: Path, progressed: Callable[[int], None]) -> dict[str, MeasuredFile]:
         with MeasuringProcess([file], self._on) as process:
-            process.follow(lambda done: None)
-            return process.measured()
+            process.follow(progressed)
+            return process.measured(progressed)

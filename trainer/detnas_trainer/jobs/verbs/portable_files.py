@@ -265,7 +265,7 @@ class _Work:
                 process.follow(partial(self._report, f"scoring {process.name}", images))
             for process in processes:
                 self._report(f"timing {process.name}")
-                found |= process.measured()
+                found |= process.measured(partial(self._report, f"scoring {process.name}", images))
         return found
 
     def describe(

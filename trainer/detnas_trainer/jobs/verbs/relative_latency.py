@@ -146,7 +146,7 @@ class _Measurement:
     @cached_property
     def _detectors(self) -> list[TwoStageDetector]:
         """The detector and the base; one if they are the same, whose ratio is then exactly 1."""
-        return [_untrained(one) for one in dict.fromkeys((self.timed, self.base))]
+        return [untrained_detector(one) for one in dict.fromkeys((self.timed, self.base))]
 
 
 def _first(store: Store, key: str, record: R) -> R:
@@ -161,7 +161,7 @@ def _first(store: Store, key: str, record: R) -> R:
     return record
 
 
-def _untrained(timed: TimedArchitecture) -> TwoStageDetector:
+def untrained_detector(timed: TimedArchitecture) -> TwoStageDetector:
     """A detector of this architecture whose weights depend on it alone.
 
     It takes everything for background: an untrained head would see an object in every proposal, and
