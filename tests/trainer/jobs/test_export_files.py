@@ -54,7 +54,7 @@ class FindsNothing:
     def follow(self, progressed):
         progressed(1)
 
-    def measured(self):
+    def measured(self, progress):
         return {self.name: MeasuredFile(latency=LATENCY)}
 
 
