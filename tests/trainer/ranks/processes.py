@@ -11,22 +11,26 @@ from pathlib import Path
 from tests.ports import free_ports
 
 PATIENCE = 300.0
+PRELOADED = ("tests.trainer.ranks.computed", "tests.trainer.ranks.short_of_memory")
 
 
 def run_ranks(module: str, count: int, *arguments: str) -> list[str]:
     """Run ``python -m module arguments`` once per rank; all must exit with 0.
 
-    The ranks are forked, since their imports would take most of the time.
+    The ranks are forked from a server that has their imports, which would take most of the time;
+    not from this process, whose threads and libraries are in whatever state earlier tests left.
 
     Returns:
         The output of each.
     """
     (port,) = free_ports(1)
     until = time.monotonic() + PATIENCE
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
     with tempfile.TemporaryDirectory() as folder:
         logs = [Path(folder) / f"{rank}.txt" for rank in range(count)]
         ranks = [
-            multiprocessing.get_context("fork").Process(
+            context.Process(
                 target=_run,
                 args=(module, arguments, rank_environment(rank, count, port), log),
             )
