@@ -1,4 +1,4 @@
-"""`detnas reproduce`: every search of a folder, and the paper's tables beside their results."""
+"""`detnas reproduce`: searches of a folder, and the paper's tables beside their results."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,18 +13,30 @@ from detnas.cli.terminal import console as console_for
 from detnas.cli.terminal import say, show_error
 from detnas.errors import UserError
 from detnas.records.benchmark import Benchmark
-from detnas.reproduction.measuring import FinishedSearch, read_finished
+from detnas.reproduction.arms import write_arms
+from detnas.reproduction.bases import stored_base
+from detnas.reproduction.figures import SearchFigures, load_figures, write_figures
+from detnas.reproduction.measuring import read_finished, spec_digest
+from detnas.reproduction.plan import check_plan, load_plan
 from detnas.reproduction.searches import FolderSearch, check_rows, end_like, load_searches
 from detnas.reproduction.tables import load_tables
 from detnas.reproduction.writing import write_tables
-from detnas.runner.opening import Overrides
+from detnas.runner.opening import Overrides, Sections
 from detnas.runner.stopping import StopRequest, stop_on_signals
 
 
 def reproduce(
-    folder: Annotated[Path, typer.Argument(help="Folder of manifests, with a folder tables.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER|PLAN",
+            help="Folder of manifests, with a folder tables; or a plan of such a folder's searches "
+            "with several seeds.",
+        ),
+    ],
     to: Annotated[
-        Path | None, typer.Option("--to", help="Folder for the tables. Default: that of FOLDER.")
+        Path | None,
+        typer.Option("--to", help="Folder for the tables. Default: FOLDER, or the plan's results."),
     ] = None,
     parallel: Annotated[
         int | None,
@@ -45,6 +57,11 @@ def reproduce(
     finished is only read. Searches with equal teachers share their pool. One that fails does not
     stop the others.
 
+    A plan is a YAML file that names such a folder, how many seeds each search runs with, and which
+    detectors are compared: they are written as arms.md and arms.json, with differences paired by
+    seed. The figures of each finished search are kept in the plan's folder of results, and what is
+    there does not run again, also where its store is gone.
+
     Exit codes: 0 all searches ended, 1 one failed, 2 a file cannot be used; stopped: 129, 130, 143.
 
     Examples:
@@ -53,59 +70,142 @@ def reproduce(
         detnas reproduce examples/ablations --store s3://bucket/ablations --to results
 
         detnas reproduce examples/ablations --bench gpu.json
+
+        detnas reproduce bench/evidence.yaml
     """
+    benchmarks = tuple(map(read_benchmark, bench or ()))
+    overrides = Overrides(store, parallelism=parallel)
+    if source.is_file():
+        _reproduce_plan(source, to, overrides, benchmarks)
+    else:
+        _reproduce_folder(source, to, overrides, benchmarks)
+
+
+def _reproduce_folder(
+    folder: Path, to: Path | None, overrides: Overrides, benchmarks: Sequence[Benchmark]
+) -> None:
     searches, tables = load_searches(folder), load_tables(folder)
     check_rows(tables, searches)
-    benchmarks = tuple(map(read_benchmark, bench or ()))
-    runs = _Runs(Overrides(store, parallelism=parallel), benchmarks)
+    runs = _Runs(overrides, benchmarks)
     with stop_on_signals() as stop:
         for search in searches:
-            runs.run(search, stop)
-    for place in write_tables(to or folder, tables, runs.finished, runs.failed):
-        say(f"written: {place}")
+            runs.run(search, search.manifest.spec.search.seed, stop)
+    _say_written(write_tables(to or folder, tables, runs.by_search(), runs.failed))
     if runs.failed:
         raise typer.Exit(FAILED)
+
+
+def _reproduce_plan(
+    path: Path, to: Path | None, overrides: Overrides, benchmarks: Sequence[Benchmark]
+) -> None:
+    loaded = load_plan(path)
+    searches, tables = load_searches(loaded.searches), load_tables(loaded.searches)
+    check_plan(path, loaded.plan, searches)
+    check_rows(tables, searches)
+    runs = _Runs(overrides, benchmarks, loaded.results)
+    folder = to or loaded.results
+    with stop_on_signals() as stop:
+        for search, seed in loaded.plan.runs(searches):
+            runs.run(search, seed, stop)
+            # After each, since all of them may take days.
+            written = write_arms(folder, loaded.plan.arms, runs.by_search(), runs.failed)
+    _say_written(written)
+    if tables:
+        _say_written(write_tables(folder, tables, runs.by_search(), runs.failed))
+    if runs.failed:
+        raise typer.Exit(FAILED)
+
+
+def _say_written(places: Sequence[Path]) -> None:
+    for place in places:
+        say(f"written: {place}")
 
 
 class _Runs:
     """The searches that have run.
 
     Attributes:
-        finished: those that ended, by their names.
-        failed: why the others did not.
+        finished: those that ended, by their names and seeds.
+        failed: why the others did not, by names for people.
     """
 
-    def __init__(self, overrides: Overrides, benchmarks: Sequence[Benchmark]) -> None:
-        self.finished: dict[str, FinishedSearch] = {}
+    def __init__(
+        self, overrides: Overrides, benchmarks: Sequence[Benchmark], results: Path | None = None
+    ) -> None:
+        """Start with none; ``results`` is the folder of kept figures, None to keep none."""
+        self.finished: dict[tuple[str, int], SearchFigures] = {}
         self.failed: dict[str, str] = {}
         self._overrides = overrides
         self._benchmarks = benchmarks
+        self._results = results
 
-    def run(self, search: FolderSearch, stop: StopRequest) -> None:
-        """Run or continue one; its failure is recorded.
+    def by_search(self) -> Mapping[str, Sequence[SearchFigures]]:
+        """Those that ended, by their names."""
+        found: dict[str, list[SearchFigures]] = {}
+        for (name, _), figures in self.finished.items():
+            found.setdefault(name, []).append(figures)
+        return found
+
+    def run(self, search: FolderSearch, seed: int, stop: StopRequest) -> None:
+        """Run or continue one, unless its figures were kept; its failure is recorded.
 
         Raises:
             typer.Exit: the user stopped it.
         """
-        say(f"{search.path.name}: {search.name}")
+        title = search.name if self._results is None else f"{search.name}, seed {seed}"
+        say(f"{search.path.name}: {title}")
         try:
-            overrides = self._overrides.with_finetune(self._end(search))
-            opened = open_runnable(search.path, overrides)
-            run_to_end(opened, console_for(), stop)
-            self.finished[search.name] = read_finished(opened, self._benchmarks)
+            self.finished[search.name, seed] = self._kept(search, seed) or self._ended(
+                search, seed, stop
+            )
         except UserError as error:
             show_error(error)
-            self.failed[search.name] = str(error)
+            self.failed[title] = str(error)
         except typer.Exit as ended:
             if ended.exit_code >= STOPPED:
                 raise
-            self.failed[search.name] = "its run failed; run the manifest alone for the reason"
+            self.failed[title] = "its run failed; run the manifest alone for the reason"
 
-    def _end(self, search: FolderSearch) -> Mapping[str, str]:
-        if (other := search.like_winner_of) is None:
-            return {}
-        if other not in self.finished:
+    def _ended(self, search: FolderSearch, seed: int, stop: StopRequest) -> SearchFigures:
+        overrides = self._overrides.with_sections(self._sections(search, seed))
+        opened = open_runnable(search.path, overrides)
+        run_to_end(opened, console_for(), stop)
+        figures = read_finished(opened, self._benchmarks, spec_digest(search.manifest.spec))
+        if self._results is not None:
+            write_figures(self._place(search, seed), figures)
+        return figures
+
+    def _kept(self, search: FolderSearch, seed: int) -> SearchFigures | None:
+        if self._results is None:
+            return None
+        path = self._place(search, seed)
+        figures = load_figures(path)
+        if figures is not None and figures.spec_digest != spec_digest(search.manifest.spec):
+            raise UserError(
+                f"{path} has the figures of another {search.path.name}, which was changed since",
+                "move that file away and the search runs again, or undo the change",
+            )
+        return figures
+
+    def _place(self, search: FolderSearch, seed: int) -> Path:
+        assert self._results is not None
+        return self._results / f"{search.name}-{seed}.json"
+
+    def _sections(self, search: FolderSearch, seed: int) -> Sections:
+        sections: dict[str, Mapping[str, object]] = {"search": {"seed": seed}}
+        if (other := search.like_winner_of) is not None:
+            sections["finetune"] = end_like(self._needed(search, other, seed))
+        if (other := search.base_of) is not None:
+            weights = stored_base(self._needed(search, other, seed).uri)
+            if weights is None:
+                say(f"the store of {other} is gone, so {search.name} trains the base again")
+            else:
+                sections["base"] = {"weights": weights, "train": None}
+        return sections
+
+    def _needed(self, search: FolderSearch, other: str, seed: int) -> SearchFigures:
+        if (other, seed) not in self.finished:
             raise UserError(
                 f"{search.name} waits for {other}, which failed", "run the command again"
             )
-        return end_like(self.finished[other].state)
+        return self.finished[other, seed]

@@ -1,18 +1,21 @@
 """The searches of a folder, in the order in which they run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from detnas.errors import UserError
-from detnas.lifecycle.reading.state import SearchState
+from detnas.reproduction.figures import SearchFigures
 from detnas.reproduction.tables import PaperTable
 from detnas.spec.loading import load_manifest
 from detnas.spec.manifest import DetNASSearch
 
 LIKE_WINNER_OF = "detnas.dev/like-winner-of"
 """Annotation: names the search whose student sets the FLOPs and the size of this one's end."""
+BASE_OF = "detnas.dev/base-of"
+"""Annotation: names the search whose base, as trained there, is this one's too."""
 
 _DIGITS = Decimal("1e-9")
 
@@ -39,6 +42,16 @@ class FolderSearch:
         """Name of the search whose student this one's end is made comparable with."""
         return self.manifest.metadata.annotations.get(LIKE_WINNER_OF)
 
+    @property
+    def base_of(self) -> str | None:
+        """Name of the search whose base is taken."""
+        return self.manifest.metadata.annotations.get(BASE_OF)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Names of the searches that must have run before."""
+        return tuple(filter(None, (self.like_winner_of, self.base_of)))
+
 
 def load_searches(folder: Path) -> tuple[FolderSearch, ...]:
     """Read every manifest of a folder; searches that depend on another one's student come last.
@@ -55,14 +68,25 @@ def load_searches(folder: Path) -> tuple[FolderSearch, ...]:
         twice = next(s for s in found if by_name[s.name] is not s)
         others = f"{twice.path} and {by_name[twice.name].path}"
         raise UserError(f"{others} have the same name, {twice.name}", "rename one of the searches")
-    independent = {search.name for search in found if search.like_winner_of is None}
-    for search in found:
-        if (other := search.like_winner_of) is not None and other not in independent:
-            raise UserError(
-                f"{search.path}: {LIKE_WINNER_OF} names {other}",
-                f"name a search of the folder without that annotation: {_listed(independent)}",
-            )
-    return tuple(sorted(found, key=lambda search: search.like_winner_of is not None))
+    return tuple(_ordered(by_name))
+
+
+def _ordered(by_name: Mapping[str, FolderSearch]) -> Iterator[FolderSearch]:
+    for search in by_name.values():
+        for annotation in (LIKE_WINNER_OF, BASE_OF):
+            other = search.manifest.metadata.annotations.get(annotation)
+            if other is not None and other not in by_name:
+                raise UserError(
+                    f"{search.path}: {annotation} names {other}",
+                    f"name a search of the folder: {_listed(set(by_name))}",
+                )
+    needed = {name: search.needed for name, search in by_name.items()}
+    try:
+        yield from (by_name[name] for name in TopologicalSorter(needed).static_order())
+    except CycleError as error:
+        circle = " needs ".join(reversed(error.args[1]))
+        problem = f"the searches wait for each other: {circle}"
+        raise UserError(problem, f"remove one of the annotations {LIKE_WINNER_OF}") from error
 
 
 def check_rows(tables: Sequence[PaperTable], searches: Sequence[FolderSearch]) -> None:
@@ -79,21 +103,19 @@ def check_rows(tables: Sequence[PaperTable], searches: Sequence[FolderSearch]) -
                 raise UserError(problem, f"name one of the folder: {_listed(names)}")
 
 
-def end_like(winner: SearchState) -> Mapping[str, str]:
+def end_like(winner: SearchFigures) -> Mapping[str, str]:
     """Return fields of `finetune` that give another search's end the FLOPs and size of a student.
 
     Args:
         winner: of a search that has ended.
+
+    Raises:
+        UserError: it has no student.
     """
-    stages, scorer = winner.final_stages, winner.scorer
-    assert stages is not None
-    assert scorer is not None
-    student = stages.finetuned or stages.best
-    assert student.result.architecture is not None
-    flops = scorer.flops_of(student.result.architecture, scorer.base_resolution, student.teacher)
+    student = winner.student
     fields = {"resolution": str(student.resolution)}
-    if flops < scorer.flops:
-        share = (Decimal(flops) / scorer.flops).quantize(_DIGITS, ROUND_CEILING)
+    share = Decimal(student.relative_flops).quantize(_DIGITS, ROUND_CEILING)
+    if share < 1:
         fields["flopsFraction"] = format(share, "f")
     return fields
 

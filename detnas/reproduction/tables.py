@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
 
 from detnas.errors import UserError
 from detnas.records.settings import Resolution
+from detnas.reproduction.figures import Role, SearchFigures
 from detnas.schema import Flag, Fraction, Schema
 from detnas.spec.explain import ManifestError, explain
 from detnas.spec.loading import load_document
@@ -42,15 +44,49 @@ class TableRow(Schema):
         name: as the paper has it.
         paper: its numbers.
         search: name of the search that repeats it; None for what is only quoted.
-        detector: of the search: its base, the student of its best trial, or the fine-tuned one.
+        detector: of the search.
         resolution: at which it is measured; by default that of its best score.
     """
 
     name: str
     paper: Mapping[Column, Fraction] = {}
     search: Label | None = None
-    detector: Literal["Base", "Trial", "Finetuned"] = "Finetuned"
+    detector: Role = Role.FINETUNED
     resolution: Resolution | None = None
+
+    def measure(self, figures: SearchFigures) -> "Measured | None":
+        """What it asks for, of a search; None if that has no such detector, or not at this size."""
+        detector = figures.detectors.get(self.detector)
+        here = detector.at(self.resolution) if detector is not None else None
+        if detector is None or here is None:
+            return None
+        values: dict[Column, float] = {
+            Column.AP: 100 * here.map,
+            Column.GFLOPS: here.flops / 1e9,
+            Column.BACKBONE_GFLOPS: here.backbone_flops / 1e9,
+            Column.PARAMETERS: detector.parameters / 1e6,
+            Column.GPU_DAYS: figures.cost.total_gpu_days,
+        }
+        if here.fps is not None:
+            values[Column.FPS] = here.fps
+        return Measured(values, here.resolution, here.h, figures)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A row's detector, as a search found it.
+
+    Attributes:
+        values: by column.
+        resolution: at which it was measured.
+        h: its score there.
+        figures: of the search.
+    """
+
+    values: Mapping[Column, float]
+    resolution: Resolution
+    h: float
+    figures: SearchFigures
 
 
 class PaperTable(Schema):

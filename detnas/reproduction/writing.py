@@ -1,14 +1,15 @@
-"""Writes the paper's tables beside the searches' results, as Markdown and as JSON."""
+"""Writes the paper's tables beside what the searches found, as Markdown and as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detnas.reproduction.measuring import FinishedSearch, Measured
-from detnas.reproduction.tables import Column, PaperTable, TableRow
-from detnas.store.durable_files import rename_into_place, temporary_file
-from detnas.store.errors import os_errors
+from detnas.reproduction.figures import SearchFigures, write_text
+from detnas.reproduction.statistics import mean
+from detnas.reproduction.tables import Column, Measured, PaperTable, TableRow
+
+FinishedSearches = Mapping[str, Sequence[SearchFigures]]
 
 _HEADINGS = {
     Column.AP: "AP",
@@ -33,7 +34,7 @@ _MISSING = "–"
 def write_tables(
     folder: Path,
     tables: Sequence[PaperTable],
-    finished: Mapping[str, FinishedSearch],
+    finished: FinishedSearches,
     failed: Mapping[str, str],
 ) -> tuple[Path, Path]:
     """Write ``tables.md`` and ``tables.json`` in place of earlier ones; return their paths.
@@ -41,7 +42,7 @@ def write_tables(
     Args:
         folder: for both files.
         tables: the paper's.
-        finished: searches by their names.
+        finished: searches by their names, once for each seed.
         failed: messages of the searches that failed, by their names.
 
     Raises:
@@ -49,46 +50,59 @@ def write_tables(
     """
     measured = {table.number: [_measured(row, finished) for row in table.rows] for table in tables}
     document = {
-        "tables": [_as_json(table, measured[table.number], finished) for table in tables],
+        "tables": [_as_json(table, measured[table.number]) for table in tables],
         "failed": dict(failed),
     }
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     pages = [_as_markdown(table, measured[table.number]) for table in tables]
+    seeds = max((len(one) for one in finished.values()), default=1)
+    page = "\n\n".join([_head(seeds), *pages, *failures(failed)]) + "\n"
+    return write_text(folder / "tables.md", page), write_text(folder / "tables.json", text)
+
+
+def failures(failed: Mapping[str, str]) -> list[str]:
+    """A section that names the searches that failed; nothing if none did."""
     lines = [f"- {name}: {message}" for name, message in failed.items()]
-    missing = ["## Searches that failed", "\n".join(lines)] if lines else []
-    page = "\n\n".join([_HEAD, *pages, *missing]) + "\n"
-    return _write(folder / "tables.md", page), _write(folder / "tables.json", text)
+    return ["## Searches that failed", "\n".join(lines)] if lines else []
 
 
-_HEAD = """# The paper's tables, and this repetition
+def _head(seeds: int) -> str:
+    ran = "Each search ran once, with one seed."
+    if seeds > 1:
+        ran = (
+            f"Searches ran with up to {seeds} seeds: values are means over them, ± the standard "
+            "error."
+        )
+    return f"""# The paper's tables, and this repetition
 
-Each search ran once, with one seed. The paper's numbers are of COCO; only differences between rows
+{ran} The paper's numbers are of COCO; only differences between rows
 can be compared. FPS is that of `detnas reproduce --bench`. "–" is not measured, or not printed."""
 
 
-def _measured(row: TableRow, finished: Mapping[str, FinishedSearch]) -> Measured | None:
-    search = finished.get(row.search) if row.search else None
-    return search.measure(row) if search else None
+def _measured(row: TableRow, finished: FinishedSearches) -> list[Measured]:
+    searches = finished.get(row.search, ()) if row.search else ()
+    found = [row.measure(one) for one in searches]
+    return [one for one in found if one is not None]
 
 
-def _as_json(
-    table: PaperTable, measured: Sequence[Measured | None], finished: Mapping[str, FinishedSearch]
-) -> dict[str, Any]:
+def _as_json(table: PaperTable, measured: Sequence[Sequence[Measured]]) -> dict[str, Any]:
     rows = []
     for row, found in zip(table.rows, measured, strict=True):
-        search = finished.get(row.search) if row.search else None
-        here: dict[str, Any] | None = None
-        if found is not None and search is not None:
-            here = {column.value: value for column, value in found.values.items()}
-            here |= {"resolution": str(found.resolution), "h": found.h}
-            here |= {"detector": row.detector, "search": search.search.uri}
-            here |= {"bestHByTrial": list(found.curve)} if table.curve else {}
+        seeds = [_seed_as_json(row, one, curve=table.curve) for one in found]
         paper = {column.value: float(value) for column, value in row.paper.items()}
+        here = seeds[0] if len(seeds) == 1 else {"seeds": seeds} if seeds else None
         rows.append({"name": row.name, "paper": paper, "here": here})
     return {"number": table.number, "title": table.title, "note": table.note, "rows": rows}
 
 
-def _as_markdown(table: PaperTable, measured: Sequence[Measured | None]) -> str:
+def _seed_as_json(row: TableRow, found: Measured, *, curve: bool) -> dict[str, Any]:
+    here: dict[str, Any] = {column.value: value for column, value in found.values.items()}
+    here |= {"resolution": str(found.resolution), "h": found.h}
+    here |= {"detector": row.detector, "search": found.figures.uri, "seed": found.figures.seed}
+    return here | ({"bestHByTrial": list(found.figures.curve)} if curve else {})
+
+
+def _as_markdown(table: PaperTable, measured: Sequence[Sequence[Measured]]) -> str:
     printed = [c for c in table.columns if any(c in row.paper for row in table.rows)]
     heads = ["", *(f"paper: {_HEADINGS[column]}" for column in printed)]
     heads += [*(f"here: {_HEADINGS[column]}" for column in table.columns), "size", "H"]
@@ -97,31 +111,42 @@ def _as_markdown(table: PaperTable, measured: Sequence[Measured | None]) -> str:
     for row, found in zip(table.rows, measured, strict=True):
         cells = [row.name, *(_paper(row, column) for column in printed)]
         cells += [_here(found, column) for column in table.columns]
-        cells += [str(found.resolution), f"{found.h:.4f}"] if found else [_MISSING] * 2
+        cells += [_sizes(found), with_error([one.h for one in found], 4)]
         lines.append([*cells, *(_curve(found) if table.curve else ())])
-    body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     heading = f"## {table.number.capitalize()}: {table.title}"
-    return "\n\n".join(part for part in (heading, body, table.note) if part)
+    return "\n\n".join(part for part in (heading, rows_of(lines), table.note) if part)
+
+
+def rows_of(lines: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as Markdown."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def with_error(values: Sequence[float], decimals: int) -> str:
+    """The mean of values over seeds, ± its standard error if there are several."""
+    if not values:
+        return _MISSING
+    found = mean(values)
+    error = "" if found.count < 2 else f" ± {found.error:.{decimals}f}"
+    return f"{found.value:.{decimals}f}{error}"
 
 
 def _paper(row: TableRow, column: Column) -> str:
     return format(row.paper[column], "f") if column in row.paper else _MISSING
 
 
-def _here(found: Measured | None, column: Column) -> str:
-    value = found.values.get(column) if found else None
-    return _MISSING if value is None else f"{value:.{_DECIMALS[column]}f}"
+def _here(found: Sequence[Measured], column: Column) -> str:
+    values = [one.values[column] for one in found if column in one.values]
+    return with_error(values, _DECIMALS[column])
 
 
-def _curve(found: Measured | None) -> list[str]:
-    if found is None or not found.curve:
-        return [_MISSING] * len(_QUARTERS)
-    trials = len(found.curve)
-    return [f"{found.curve[max(trials * quarter // 4, 1) - 1]:.4f}" for quarter in _QUARTERS]
+def _sizes(found: Sequence[Measured]) -> str:
+    return ", ".join(dict.fromkeys(str(one.resolution) for one in found)) or _MISSING
 
 
-def _write(path: Path, text: str) -> Path:
-    with os_errors(path), temporary_file(path.absolute().parent) as file:
-        file.write(text.encode())
-        rename_into_place(file, path.absolute())
-    return path
+def _curve(found: Sequence[Measured]) -> list[str]:
+    curves = [one.figures.curve for one in found if one.figures.curve]
+    return [
+        with_error([curve[max(len(curve) * quarter // 4, 1) - 1] for curve in curves], 4)
+        for quarter in _QUARTERS
+    ]

@@ -28,6 +28,8 @@ from detnas.store.cache import default_cache_folder
 DEFAULT_STORE = "runs"
 """Folder beside a manifest that names no store."""
 
+Sections = Mapping[str, Mapping[str, Any]]
+
 
 @dataclass(frozen=True)
 class OpenedSearch(StoredSearch):
@@ -57,17 +59,18 @@ class Overrides:
         store: URI or folder.
         namespace: of the search.
         parallelism: concurrent trials.
-        finetune: fields of ``spec.finetune``, where the manifest has that section or not.
+        sections: fields of sections of ``spec``, by the section's name, where the manifest has that
+            section or not; None removes a field.
     """
 
     store: str | None = None
     namespace: str | None = None
     parallelism: int | None = None
-    finetune: Mapping[str, str] = field(default_factory=dict)
+    sections: Sections = field(default_factory=dict)
 
-    def with_finetune(self, fields: Mapping[str, str]) -> "Overrides":
-        """The same, and these fields of ``spec.finetune``."""
-        return replace(self, finetune=fields)
+    def with_sections(self, sections: Sections) -> "Overrides":
+        """The same, and these fields."""
+        return replace(self, sections=sections)
 
 
 def open_search(path: Path, overrides: Overrides = Overrides()) -> OpenedSearch:
@@ -205,8 +208,9 @@ def _overridden(manifest: DetNASSearch, overrides: Overrides, source: str) -> De
         changed["metadata"]["namespace"] = overrides.namespace
     if overrides.parallelism is not None:
         changed["spec"].setdefault("search", {})["parallelism"] = overrides.parallelism
-    if overrides.finetune:
-        changed["spec"].setdefault("finetune", {}).update(overrides.finetune)
+    for name, fields in overrides.sections.items():
+        section = changed["spec"].setdefault(name, {}) | fields
+        changed["spec"][name] = {k: value for k, value in section.items() if value is not None}
     return read_manifest(changed, f"{source}, with the options of the command line,")
 
 

@@ -1,6 +1,7 @@
 """`detnas reproduce` as a user types it, on searches with pretended jobs."""
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,148 @@ def test_benchmark_that_cannot_be_read_is_named(ablations: LocalSearch) -> None:
     ended = detnas(ablations, "reproduce", ablations.folder / "ablations", "--bench", path)
     assert ended.returncode == 2
     assert b"it cannot be read as a benchmark" in ended.stderr
+
+
+@pytest.fixture
+def plan(ablations: LocalSearch) -> Path:
+    """A plan of that folder's searches: two seeds, the second round one more of the first."""
+    for name in ("joint", "pipeline"):
+        path = ablations.folder / "ablations" / f"{name}.yaml"
+        document = yaml.safe_load(path.read_text())
+        document["spec"]["baselines"] = ["ContinuedBase"]
+        path.write_text(yaml.safe_dump(document))
+    path = ablations.folder / "plan.yaml"
+    path.write_text(yaml.safe_dump(PLAN))
+    return path
+
+
+PLAN = {
+    "searches": "ablations",
+    "results": "results",
+    "rounds": [
+        {"searches": ["joint", "pipeline"], "seeds": 2},
+        {"searches": ["joint"], "seeds": 3},
+    ],
+    "arms": [
+        {"name": "Joint", "search": "joint"},
+        {"name": "pipeline", "search": "pipeline"},
+        {"name": "continued base", "search": "joint", "detector": "ContinuedBase"},
+    ],
+}
+
+
+def arms(search: LocalSearch) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((search.folder / "results" / "arms.json").read_text())
+    return found
+
+
+def test_plan_compares_its_arms_by_seed(ablations: LocalSearch, plan: Path) -> None:
+    ended = detnas(ablations, "reproduce", plan)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    kept = sorted(path.name for path in (ablations.folder / "results").glob("*-*.json"))
+    assert kept == [
+        "joint-0.json",
+        "joint-1.json",
+        "joint-2.json",
+        "pipeline-0.json",
+        "pipeline-1.json",
+    ]
+    joint, pipeline, continued = arms(ablations)["arms"]
+    assert (set(joint["seeds"]), set(pipeline["seeds"])) == ({"0", "1", "2"}, {"0", "1"})
+    assert (pipeline["referenceLess"]["pairs"], continued["referenceLess"]["pairs"]) == (2, 3)
+    assert joint["referenceLess"] is None
+    differences = [best_h(joint, seed) - best_h(pipeline, seed) for seed in ("0", "1")]
+    assert pipeline["referenceLess"]["h"] == pytest.approx(sum(differences) / 2)
+    page = (ablations.folder / "results" / "arms.md").read_text()
+    assert "## Joint less the others" in page
+    assert "±" in (ablations.folder / "results" / "tables.md").read_text()
+
+
+def best_h(arm: dict[str, Any], seed: str) -> float:
+    detector = arm["seeds"][seed]
+    here = [one for one in detector["validation"] if one["resolution"] == detector["resolution"]]
+    return float(here[0]["h"])
+
+
+def test_kept_figures_replace_a_run_also_without_the_store(
+    ablations: LocalSearch, plan: Path
+) -> None:
+    assert detnas(ablations, "reproduce", plan).returncode == 0
+    starts, page = ablations.starts(), arms(ablations)
+    shutil.rmtree(ablations.folder / "ablations" / "runs")
+    (ablations.folder / "results" / "pipeline-1.json").unlink()
+    assert detnas(ablations, "reproduce", plan).returncode == 0
+    again = [key for key, _ in ablations.starts()[len(starts) :]]
+    assert again
+    assert not any("/joint-" in key for key in again)
+    assert arms(ablations) == page
+
+
+def test_figures_of_a_changed_manifest_are_neither_used_nor_overwritten(
+    ablations: LocalSearch, plan: Path
+) -> None:
+    assert detnas(ablations, "reproduce", plan).returncode == 0
+    write(ablations, "joint", {"trials": 5})
+    kept = ablations.folder / "results" / "joint-0.json"
+    content, starts = kept.read_bytes(), ablations.starts()
+    ended = detnas(ablations, "reproduce", plan)
+    assert ended.returncode == 1
+    assert "figures of another joint.yaml" in arms(ablations)["failed"]["joint, seed 0"]
+    assert kept.read_bytes() == content
+    assert ablations.starts() == starts
+
+
+def test_base_of_another_search_is_not_trained_again(ablations: LocalSearch, plan: Path) -> None:
+    write(ablations, "shared", {"trials": 2}, annotations={"detnas.dev/base-of": "joint"})
+    (ablations.folder / "ablations" / "tables" / "five.yaml").unlink()
+    arm = {"arms": [{"name": "Joint", "search": "joint"}]}
+    plan.write_text(yaml.safe_dump(PLAN | arm | {"rounds": [{"searches": ["joint"], "seeds": 1}]}))
+    assert detnas(ablations, "reproduce", plan).returncode == 0
+    runs = ablations.folder / "ablations" / "runs"
+    (weights,) = runs.glob("local/searches/joint-*/base/**/*.safetensors")
+    weights.write_bytes((2).to_bytes(8, "little") + b"{}")  # those of pretended jobs are no weights
+    rounds = [{"searches": ["shared", "joint"], "seeds": 1}]
+    plan.write_text(yaml.safe_dump(PLAN | arm | {"rounds": rounds}))
+    ended = detnas(ablations, "reproduce", plan)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    trained, taken = (request_of(ablations, f"{name}-*/base") for name in ("joint", "shared"))
+    assert trained["training"]["epochs"] > 0
+    assert "weights" not in trained
+    assert taken["training"]["epochs"] == 0
+    assert taken["weights"] == str(weights)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rounds": [{"searches": ["jiont"], "seeds": 1}]}, "rounds[0].searches names jiont"),
+        (
+            {"arms": [{"name": "A", "search": "other"}]},
+            "the arm A is of other, which no round runs",
+        ),
+        (
+            {"rounds": [{"searches": ["pipeline"], "seeds": 1}], "arms": PLAN["arms"][1:2]},
+            "pipeline runs with 1 seeds and needs joint, which runs with 0",
+        ),
+        ({"rounds": [{"searches": ["joint"], "seeds": 0}]}, "rounds[0].seeds"),
+        ({"seeds": 3}, "seeds"),
+    ],
+)
+def test_plan_that_cannot_run_is_refused(
+    ablations: LocalSearch, plan: Path, change: dict[str, Any], said: str
+) -> None:
+    plan.write_text(yaml.safe_dump(PLAN | change))
+    ended = detnas(ablations, "reproduce", plan)
+    assert ended.returncode == 2
+    assert said in ended.stderr.decode()
+    assert not ablations.starts()
+
+
+def test_kept_record_that_cannot_be_read_is_named(ablations: LocalSearch, plan: Path) -> None:
+    place = ablations.folder / "results" / "joint-0.json"
+    place.parent.mkdir()
+    place.write_text('{"search": 3}')
+    ended = detnas(ablations, "reproduce", plan)
+    assert ended.returncode == 1
+    assert "joint-0.json is no record of a search" in arms(ablations)["failed"]["joint, seed 0"]
+    assert place.read_text() == '{"search": 3}'
