@@ -9,6 +9,7 @@ from detnas import __version__
 from detnas.cli.bench import bench
 from detnas.cli.crd import crd
 from detnas.cli.export import export
+from detnas.cli.init import init
 from detnas.cli.inspect import inspect
 from detnas.cli.pools import pools
 from detnas.cli.push import push
@@ -16,6 +17,7 @@ from detnas.cli.recommend import recommend
 from detnas.cli.report import report
 from detnas.cli.reproduce import reproduce
 from detnas.cli.run import run
+from detnas.cli.schema import schema
 from detnas.cli.status import status
 from detnas.cli.terminal import keep_codes_off_files, say, show_error
 from detnas.cli.validate import validate
@@ -39,6 +41,8 @@ app = typer.Typer(
     repeated. Each command's --help shows examples.
 
     Examples:
+        detnas init ../data/parts
+
         detnas validate search.yaml
 
         detnas run search.yaml
@@ -50,6 +54,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+app.command()(init)
 app.command()(run)
 app.command()(status)
 app.command()(recommend)
@@ -61,6 +66,7 @@ app.command()(bench)
 app.command()(push)
 app.command()(reproduce)
 app.command()(crd)
+app.command()(schema)
 app.add_typer(pools, name="pools")
 
 

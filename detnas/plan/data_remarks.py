@@ -1,6 +1,6 @@
 """What people should know of a data set that has been accepted: what training will not see."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from detnas.records.results import PrepareResult, SplitSummary
 
@@ -10,7 +10,16 @@ _NAMED = 5
 def data_remarks(prepared: PrepareResult) -> tuple[str, ...]:
     """Return a line for each split that has ignored, clipped or assumed boxes."""
     splits = {"train": prepared.train, "val": prepared.val, "test": prepared.test}
-    remarks = {name: "; ".join(_remarks(split)) for name, split in splits.items() if split}
+    return split_remarks({name: split for name, split in splits.items() if split})
+
+
+def split_remarks(splits: Mapping[str, SplitSummary]) -> tuple[str, ...]:
+    """Return the same for splits that are no prepare job's.
+
+    Args:
+        splits: what each holds, by its name.
+    """
+    remarks = {name: "; ".join(_remarks(split)) for name, split in splits.items()}
     return tuple(f"{name}: {remark}" for name, remark in remarks.items() if remark)
 
 

@@ -12,10 +12,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detnas.architecture import parse
+from detnas.own_data.coco_json import DataError
 from detnas.records.results import Score
 from detnas.records.settings import DataLocation, DetectorShape, Resolution
 from detnas_trainer.bootstrap import Detection
-from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.detection_data import DetectionData
 from detnas_trainer.detector import build_detector
 from detnas_trainer.evaluation import (

@@ -79,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(replay(options.replayed, options.uri))
     if options.verb == "describe":
         sys.exit(_describe(options.config, options.output))
+    if options.verb == "look":
+        _look()
+        _leave_at_once(0)
     from detnas_trainer.jobs import run
 
     code = run(options.verb, options.uri)
@@ -100,6 +103,18 @@ def _describe(path: Path, output: str) -> int:
     else:
         print(yaml.safe_dump(sections, sort_keys=False), end="")
     return 0
+
+
+def _look() -> None:
+    """Answer the request on standard input with a line of JSON; progress comes before, in lines."""
+    from detnas.records.look import LookProgress, LookRequest
+    from detnas_trainer.look import look
+
+    def advance(done: int, total: int) -> None:
+        print(LookProgress(done=done, total=total).model_dump_json(by_alias=True), flush=True)
+
+    answer = look(LookRequest.model_validate_json(sys.stdin.read()), advance)
+    print(answer.model_dump_json(by_alias=True), flush=True)
 
 
 def _leave_at_once(code: int) -> NoReturn:
@@ -138,6 +153,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     again.add_argument("replayed", metavar="VERB", choices=_VERBS, help="the job's verb")
     again.add_argument("uri", metavar="URI", help="the job's own folder")
+    verbs.add_parser(
+        "look",
+        help="check a data set and time a training step, for `detnas init`",
+        description="Read a request as JSON on standard input; print what is wrong with the data "
+        "set, the GPUs, and how long a training step takes. `detnas init` starts it.",
+    )
     described = verbs.add_parser(
         "describe",
         help="print an mmdet configuration as spec.base and spec.detector of a manifest",

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from faster_coco_eval import COCO, COCOeval_faster
 
+from detnas.own_data.coco_json import DataError
 from detnas.records.results import Score
 from detnas.records.settings import Resolution
 from detnas_trainer.bootstrap import Detection, class_matches, image_counts, map_replicates
-from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.detection_data import DetectionData, batches
 from detnas_trainer.data.draws import Sample
 from detnas_trainer.openmmlab import DetDataSample, TwoStageDetector

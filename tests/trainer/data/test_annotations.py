@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from detnas.own_data.coco_json import DataError
 from detnas.records.settings import DataLocation
 from detnas_trainer.data.annotations import (
     check_same_categories,
     data_digest,
     read_split,
 )
-from detnas_trainer.data.coco_json import DataError
 from tests.trainer.conftest import edit_json
 
 Change = Callable[[dict[str, Any]], object]

@@ -10,9 +10,9 @@ from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, Resize
 
+from detnas.own_data.coco_json import DataError
 from detnas.records.settings import DataLocation, Resolution
 from detnas_trainer.data import detection_data
-from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.detection_data import DetectionData, batches
 from detnas_trainer.data.draws import Sample
 from tests.trainer.conftest import CLASSES, edit_json, write_data_set

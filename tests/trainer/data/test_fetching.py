@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from detnas.own_data.coco_json import DataError
 from detnas.records.settings import DataLocation
 from detnas.store import Store, open_store
 from detnas.store.durable_files import sha256_of
-from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.fetching import DataFetcher, folder_of, is_in_store
 from tests.seaweed import S3Server
 from tests.trainer.conftest import edit_json

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from detnas.own_data.coco_json import DataError
 from detnas.records.settings import Resolution
-from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.image_check import check_images
 from detnas_trainer.data.images import read_image
 

@@ -5,9 +5,9 @@ import torch
 
 from detnas.data_identity import DataChangedError
 from detnas.errors import UserError
+from detnas.own_data.coco_json import DataError
 from detnas.records.results import Outcome
 from detnas.store.errors import CorruptArtifact, StoreFull
-from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.evolve import InvalidActionError
 from detnas_trainer.jobs.outcomes import classify
 from detnas_trainer.latency import OtherDeviceError

@@ -15,9 +15,9 @@ from unicodedata import normalize
 
 import numpy as np
 
+from detnas.own_data.coco_json import DataError, check_entries, parse_document
 from detnas.plan.dataset import largest_objects
 from detnas_trainer.data.boxes import Boxes
-from detnas_trainer.data.coco_json import DataError, check_entries, parse_document
 
 _BEYOND = 0.1
 """Share of boxes that may reach beyond their images before a mistake is suspected."""

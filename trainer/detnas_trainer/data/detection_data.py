@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from detnas.data_identity.files import annotation_file, image_folder
+from detnas.own_data.coco_json import DataError
 from detnas.records.settings import DataLocation, Resolution, Split
 from detnas_trainer.data.annotations import AnnotatedSplit, read_split
-from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.draws import Groups, Sample
 from detnas_trainer.data.images import read_image
 from detnas_trainer.openmmlab import (

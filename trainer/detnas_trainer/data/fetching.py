@@ -14,13 +14,13 @@ from typing import TypeVar
 
 from detnas.data_identity.files import unicode_forms
 from detnas.data_identity.listing import Report
+from detnas.own_data.coco_json import DataError, parse_document
 from detnas.records.settings import DataLocation, Split
 from detnas.resource.transitions import APPLIED_AGAIN
 from detnas.store import Store
 from detnas.store.base import checked_key
 from detnas.store.durable_files import remove_abandoned, sha256_of, temporary_file
 from detnas.store.errors import InvalidKey, os_errors
-from detnas_trainer.data.coco_json import DataError, parse_document
 
 Key = TypeVar("Key")
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detnas.data_identity.files import find_image
-from detnas_trainer.data.coco_json import DataError
+from detnas.own_data.coco_json import DataError
 
 
 def read_image(folder: Path, name: str) -> NDArray[np.uint8]:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from detnas.data_identity import DataChangedError, data_changed, load_listing
+from detnas.own_data.coco_json import DataError
 from detnas.records.artifacts import ImageListing
 from detnas.records.settings import ALL_SPLITS, SPLITS, DataLocation, Split
 from detnas.store import open_store
 from detnas.store.cache import default_cache_folder
-from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.data.data_cache import data_cache
 from detnas_trainer.data.fetching import DataFetcher, folder_of, image_key, is_in_store
 from detnas_trainer.jobs.job import Job, log

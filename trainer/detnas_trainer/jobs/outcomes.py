@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from detnas.data_identity import DataChangedError
 from detnas.errors import UserError
 from detnas.exit_codes import ExitCode
+from detnas.own_data.coco_json import DataError
 from detnas.records.results import Outcome
 from detnas.store.errors import StoreError
-from detnas_trainer.data.coco_json import DataError
 from detnas_trainer.latency import OtherDeviceError
 from detnas_trainer.ranks.group import is_lost_peer
 from detnas_trainer.training.gradients import DivergedError

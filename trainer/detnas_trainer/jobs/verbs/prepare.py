@@ -3,8 +3,8 @@
 from typing import Any
 
 from detnas.data_identity import list_images
-from detnas.data_identity.files import annotation_file, image_folder
 from detnas.data_identity.overlap import overlaps
+from detnas.own_data.coco_json import DataError
 from detnas.plan.advice import fit_warnings
 from detnas.plan.data_remarks import data_remarks
 from detnas.plan.dataset import SplitFacts
@@ -16,19 +16,14 @@ from detnas.records.artifacts import (
     ImageListing,
 )
 from detnas.records.requests import PrepareRequest
-from detnas.records.results import Outcome, PrepareResult, SplitSummary
-from detnas.records.settings import SPLITS, DataLocation, Split
+from detnas.records.results import Outcome, PrepareResult
+from detnas.records.settings import SPLITS
 from detnas.records.verbs import ADDED_VERBS
 from detnas.store.artifacts import publish_file
 from detnas.store.record_format import encode_record
-from detnas_trainer.data.annotations import (
-    AnnotatedSplit,
-    check_same_categories,
-    data_digest,
-    read_split,
-)
-from detnas_trainer.data.coco_json import DataError
-from detnas_trainer.data.image_check import CheckedImages, Problem, check_images
+from detnas_trainer.data.annotations import AnnotatedSplit, data_digest
+from detnas_trainer.data.check import Splits, check_split_images, read_splits, summary
+from detnas_trainer.data.image_check import Problem
 from detnas_trainer.jobs.data_set import fetch_data
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.unchanged_inputs import weights_digest
@@ -36,8 +31,6 @@ from detnas_trainer.jobs.verbs.external_teacher import store_external_teacher
 
 _LISTED = 100
 _NAMED = 3
-
-Splits = dict[Split, AnnotatedSplit]
 
 
 def prepare(job: Job[PrepareRequest]) -> PrepareResult:
@@ -47,13 +40,14 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
         # Missing images are reported with broken ones.
         fetch_data(job, job.request.data.splits)
         with job.activity("reading"):
-            splits = _splits(job.request.data)
+            splits = read_splits(job.request.data)
     except DataError as error:
         # Users know the location of the data set, not of the copy.
         message = str(error).replace(job.request.data.root, root)
         return job.result(PrepareResult, outcome=Outcome.INVALID, message=message)
     with job.activity("images"):
-        checked = _checked_images(job, splits)
+        report = job.file_progress("checking images")
+        checked = check_split_images(job.request.data, splits, job.request.resolutions, report)
     problems = [
         (line.replace(job.request.data.root, root), remedy)
         for images in checked.values()
@@ -76,7 +70,7 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
         outcome=Outcome.INVALID if problems else Outcome.SUCCEEDED,
         digest=data_digest(train, val),
         classes=train.classes,
-        **{name: _summary(split, checked[name]) for name, split in splits.items()},
+        **{name: summary(split, checked[name]) for name, split in splits.items()},
         missing=tuple(line for line, _ in problems[:_LISTED]),
         warnings=warnings,
         verbs=tuple(map(str, ADDED_VERBS)),
@@ -88,29 +82,6 @@ def prepare(job: Job[PrepareRequest]) -> PrepareResult:
 
 def _facts(split: AnnotatedSplit) -> SplitFacts:
     return SplitFacts(len(split.files), split.largest_objects)
-
-
-def _splits(data: DataLocation) -> Splits:
-    found = {split: read_split(annotation_file(data, split), split) for split in data.splits}
-    for name, split in found.items():
-        check_same_categories(found["train"], split, name)
-    return found
-
-
-def _checked_images(job: Job[PrepareRequest], splits: Splits) -> dict[Split, CheckedImages]:
-    data, resolutions = job.request.data, job.request.resolutions
-    done, total = 0, sum(len(split.files) for split in splits.values())
-    report = job.file_progress("checking images")
-
-    def checked(images: int) -> None:
-        nonlocal done
-        done += images
-        report(done, total)
-
-    return {
-        name: check_images(image_folder(data, name), split.files, resolutions, checked=checked)
-        for name, split in splits.items()
-    }
 
 
 def _identity(job: Job[PrepareRequest], splits: Splits) -> dict[str, Any]:
@@ -147,21 +118,4 @@ def _broken_message(problems: list[Problem]) -> str:
         f"{len(problems)} annotated images cannot be used: "
         f"{'; '.join(line for line, _ in named)}{more}; {'; '.join(remedies)}; or "
         "take the images and their boxes out of the annotations"
-    )
-
-
-def _summary(split: AnnotatedSplit, images: CheckedImages) -> SplitSummary:
-    boxes = split.boxes
-    return SplitSummary(
-        sha256=split.sha256,
-        images=len(split.files),
-        boxes=int(boxes.used.sum()),
-        empty_images=split.empty_images,
-        crowds=int((boxes.used & boxes.crowds).sum()),
-        clipped=int(boxes.clipped.sum()),
-        too_small=int(boxes.too_small.sum()),
-        outside=int(boxes.outside.sum()),
-        marked=int(boxes.marked.sum()),
-        classes_without_boxes=split.classes_without_boxes,
-        turned_images=images.turned,
     )

@@ -47,7 +47,7 @@ def _is_number(value: Any) -> bool:
     if not _is_whole(value):
         return False
     try:
-        return isfinite(value)
+        return bool(isfinite(value))
     except OverflowError:  # whole numbers of any length are JSON
         return False
 

@@ -1,0 +1,1 @@
+"""A data set as its owner has it: recognised, split, described."""
