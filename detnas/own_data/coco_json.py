@@ -70,7 +70,7 @@ def _is_text(value: Any) -> bool:
 def _is_box(value: Any) -> bool:
     if not (isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))):
         return False
-    return min(value[2:]) >= 0 and max(map(abs, value)) <= _MAX_COORDINATE_PIXELS
+    return bool(min(value[2:]) >= 0 and max(map(abs, value)) <= _MAX_COORDINATE_PIXELS)
 
 
 def _is_area(value: Any) -> bool:
