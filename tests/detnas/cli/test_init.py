@@ -6,9 +6,10 @@ import sys
 import pytest
 import yaml
 
-from detnas.cli import init as command
+from detnas.architecture import parse
 from detnas.cli import main
-from detnas.records.look import LookAnswer
+from detnas.records.look import LookAnswer, LookRequest, TimedStep
+from detnas.records.settings import DetectorShape
 from detnas.runner.errors import RunError
 from detnas.runner.trainer_look import ask_trainer
 from tests.detnas.own_data.data_sets import draw, make_coco, make_yolo
@@ -77,8 +78,8 @@ def test_a_manifest_is_replaced_only_by_force(tmp_path, detnas, pets):
 
 def test_broken_images_are_named_and_nothing_is_written(tmp_path, detnas, pets, monkeypatch):
     broken = LookAnswer(images=("a.png: missing; restore it",) * 5, seconds_per_image=0.1)
-    monkeypatch.setattr(command, "has_trainer", lambda: True)
-    monkeypatch.setattr(command, "ask_trainer", lambda *_: broken)
+    monkeypatch.setattr("detnas.cli.init.has_trainer", lambda: True)
+    monkeypatch.setattr("detnas.cli.init.ask_trainer", lambda *_: broken)
     code, out, err = detnas("init", pets, "--to", tmp_path / "search.yaml")
     assert code == 2
     assert "5 annotated images cannot be used, and nothing was written" in err
@@ -109,9 +110,14 @@ def test_in_a_terminal_it_asks_what_was_left_open(tmp_path, detnas, pets, monkey
     assert next(answers, None) is None
 
 
-def test_a_trainer_that_fails_is_quoted(monkeypatch):
-    request = command.LookRequest.model_construct()
-    failing = [sys.executable, "-c", "import sys; sys.exit('no CUDA driver')"]
-    monkeypatch.setattr(type(request), "model_dump_json", lambda *_, **__: "{}")
+def test_a_trainer_that_fails_is_quoted():
+    step = TimedStep(
+        architecture=parse("[(8, 8)], [(8, 8)], [(8, 8)], [(8, 8)]"),
+        detector=DetectorShape(),
+        classes=1,
+        resolutions=(),
+        batch=1,
+    )
+    failing = [sys.executable, "-c", "import sys; sys.stdin.read(); sys.exit('no CUDA driver')"]
     with pytest.raises(RunError, match=r"ended with 1: no CUDA driver; .*--no-check"):
-        ask_trainer(request, lambda *_: None, failing)
+        ask_trainer(LookRequest(on_cpu=step, on_gpu=step), lambda *_: None, failing)

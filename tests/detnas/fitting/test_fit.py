@@ -9,7 +9,7 @@ from detnas.fitting.budget import MARGIN
 from detnas.fitting.fit import Wishes, fit
 from detnas.fitting.machine import Machine
 from detnas.fitting.manifest import DataPlace, manifest_text
-from detnas.own_data.facts import Quantiles
+from detnas.own_data.facts import DataFacts, Quantiles
 from detnas.plan.advice import fit_warnings
 from detnas.plan.dataset import SplitFacts
 from detnas.plan.requests import SearchRequests
@@ -27,7 +27,7 @@ PLACE = DataPlace(
 )
 
 
-def written(data, machine, wishes=WISHES) -> DetNASSearch:
+def written(data: DataFacts, machine: Machine, wishes: Wishes = WISHES) -> DetNASSearch:
     found = fit(data, machine, wishes)
     return read_manifest(yaml.safe_load(manifest_text(found, data, PLACE, wishes)), "written")
 
@@ -84,6 +84,7 @@ def test_too_few_hours_are_said():
 
 def test_coco_on_a_gpu_has_the_papers_sizes_and_epochs():
     search = written(COCO, replace(SERVER, gpus=("H200",) * 8), Wishes("a", hours=10_000)).spec
+    assert search.base.train is not None
     assert (search.base.model, search.base.train.epochs) == ("faster-rcnn-r50-fpn", 24)
     assert (search.evaluation.epochs, search.search.trials) == (3, 100)
     assert search.search.parallelism == 8
