@@ -46,7 +46,10 @@ _Unit = _Inner | ResidualGroup
 
 
 def prune_channels(
-    architecture: Architecture, state: State, action: ChannelPruning
+    architecture: Architecture,
+    state: State,
+    action: ChannelPruning,
+    ranked_by: State | None = None,
 ) -> tuple[Architecture, State]:
     """Remove a share of all prunable channels, ranked over the whole backbone.
 
@@ -56,11 +59,17 @@ def prune_channels(
     those of a MobileNetV2 block rank alike, each for itself. Everything that reads the channels is
     cut as well: the next convolution, the next blocks, their projections, the neck's laterals.
 
+    Args:
+        architecture: of the backbone.
+        state: the detector's weights.
+        action: how much is removed.
+        ranked_by: weights whose batch norms rank the channels; by default ``state``.
+
     Raises:
         InvalidActionError: no channel can be removed without falling below the minimum or deleting
             a trained projection; or a batch norm's weight is not finite.
     """
-    units = list(_prunable_units(architecture, state, action))
+    units = list(_prunable_units(architecture, ranked_by or state, action))
     kept = least_important(units, action.fraction, _borders(architecture, units))
     if not kept:
         raise InvalidActionError(
