@@ -3,6 +3,7 @@
 import math
 import re
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -74,9 +75,15 @@ def added(minor: int, default: Any = None, **details: Any) -> Any:
 
 def minor_format(value: Any) -> int:
     """Return the oldest minor format that has every field that a record uses, in all its parts."""
+    if value is None or isinstance(value, str | int | float):
+        return 0
     if isinstance(value, BaseModel):
-        fields = type(value).model_fields.items()
-        return max((_minor_of(field, getattr(value, name)) for name, field in fields), default=0)
+        newest = 0
+        for name, added_in_minor, default in _fields(type(value)):
+            part = getattr(value, name)
+            if part != default:
+                newest = max(newest, added_in_minor, minor_format(part))
+        return newest
     if isinstance(value, dict):
         return max(map(minor_format, value.values()), default=0)
     if isinstance(value, list | tuple):
@@ -84,10 +91,11 @@ def minor_format(value: Any) -> int:
     return 0
 
 
-def _minor_of(field: FieldInfo, value: Any) -> int:
-    if value == field.default:
-        return 0
-    return max(added_in(field), minor_format(value))
+@cache
+def _fields(model: type[BaseModel]) -> tuple[tuple[str, int, Any], ...]:
+    """Return of each field its name, the minor format that it came with, and its default."""
+    fields = model.model_fields.items()
+    return tuple((name, added_in(field), field.default) for name, field in fields)
 
 
 def added_in(field: FieldInfo) -> int:
