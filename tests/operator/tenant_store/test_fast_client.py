@@ -8,6 +8,7 @@ import pytest
 from obstore.store import S3Store as ObjectStore
 
 from detnas.store.errors import AlreadyExists, StoreError, VersionConflict
+from detnas.store.in_parallel import in_parallel
 from detnas.store.s3 import ReadLimits, S3Store
 from detnas.store.s3_client import Patience, client_from_environment, make_client
 from detnas_operator.tenant_store.fast_client import FastClient, fast_client_from_environment
@@ -46,6 +47,8 @@ def test_single_objects_are_read_and_written_without_boto3(s3_environment: S3Ser
     store.put_if_match("a/c.json", b"second", stored.version)
     assert store.size("a/c.json") == 6
     assert content(store, "a/b.json") == b"1"
+    assert list(store.list("a/")) == ["a/b.json", "a/c.json"]
+    assert list(store.list("b/")) == []
     assert sent == []
     by_boto3 = S3Store(s3_environment.bucket, "fast/one")
     assert by_boto3.get("a/c.json") == store.get("a/c.json")
@@ -77,6 +80,29 @@ def test_any_key_names_the_same_object_as_for_boto3(s3_environment: S3Server) ->
         store.put(key, key.encode())
         assert content(by_boto3, key) == key.encode()
         assert content(store, key) == key.encode()
+
+
+def test_lists_are_those_of_boto3(s3_environment: S3Server) -> None:
+    store = S3Store(s3_environment.bucket, "fast/lists", fast_client)
+    by_boto3 = S3Store(s3_environment.bucket, "fast/lists")
+    keys = {"a": ["é/ü ö+%.txt", "a%20b", "a b"], "b": ["b", "b/c"], "c": [], "d": ["empty"]}
+    for folder, names in keys.items():
+        for name in names:
+            by_boto3.put(f"{folder}/{name}", b"" if name == "empty" else b"1")
+    client = client_from_environment(PATIENCE)
+    client.put_object(Bucket=s3_environment.bucket, Key="fast/lists/e/marked/", Body=b"")
+    for folder in (*keys, "e"):
+        assert list(store.list(f"{folder}/")) == list(by_boto3.list(f"{folder}/"))
+        assert list(store.folders(f"{folder}/")) == list(by_boto3.folders(f"{folder}/"))
+        assert store.delete_some(f"{folder}/") == len([*keys.get(folder, "m")])
+        assert not list(by_boto3.list(f"{folder}/"))
+
+
+def test_long_list_is_complete(s3_environment: S3Server) -> None:
+    store = S3Store(s3_environment.bucket, "fast/long", fast_client)
+    names = [f"a/{number:04d}" for number in range(1001)]
+    in_parallel(lambda name: store.put(name, b"1"), names)
+    assert list(store.list("a/")) == names
 
 
 def test_object_above_the_limit_is_not_received(s3_environment: S3Server) -> None:
