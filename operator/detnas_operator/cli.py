@@ -21,6 +21,9 @@ CONFIG = Path("/etc/detnas/operator.yaml")
 OK, FAILED, USAGE = 0, 1, 2
 _SPARE_CONNECTIONS = 2
 """Beside one for each worker: for the periodic lists."""
+_NEW_OBJECTS = 20_000
+"""Objects between two collections: reading one search makes thousands, nearly all of which remain
+or end without a collection."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +70,7 @@ def run(settings: OperatorSettings) -> int:
         metrics.serve(settings.metrics.port)
         controller = Controller(settings, client, cache, metrics, reconciler.reconcile)
         gc.freeze()  # no collection need look at modules and classes again
+        gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
         ended = asyncio.run(controller.run())
     except UserError as error:
         log.error("%s", error)  # noqa: TRY400 (it says what to do; a traceback would hide that)
