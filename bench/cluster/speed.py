@@ -8,6 +8,8 @@ at a steady rate, at random over all searches. Latency is from a Job's Complete 
 creation of the next Job of the same search, both as a watch sees them. With `--restart` the
 operator starts anew at the moment from which is measured. Aim: 99th percentile 0.5 s; at most 4 API
 writes a trial besides Events and one progress patch a minute.
+
+Of each that took longer it prints what it waited for, by the trace of `traced_operator`.
 """
 
 import argparse
@@ -22,6 +24,8 @@ from statistics import median, quantiles
 
 import urllib3
 
+from bench.cluster import traced_operator
+from bench.cluster.slow_successions import Succession, explanations
 from bench.cluster.surroundings import Surroundings, metric, surroundings
 from tests.cluster.api import JOBS, Api
 from tests.cluster.played_pod import PlayedPod
@@ -30,6 +34,8 @@ from tests.cluster.pretended_trainer import PretendedTrainer
 from tests.cluster.searches import manifest
 
 SEARCH = "detnas.dev/search"
+AIM = 0.5
+"""Seconds."""
 
 
 def main() -> None:
@@ -37,7 +43,7 @@ def main() -> None:
     with surroundings() as around:
         trials = Trials(PretendedTrainer(around.server))
         watch = Watch(around.cluster.api, around.namespace, arguments.parallelism)
-        operator = around.operator(progressSeconds=60)
+        operator = around.operator(program=traced_operator.main, progressSeconds=60)
         operator.start()
         with PodPlayer(around.cluster.api, trials.script):
             began = time.monotonic()
@@ -53,10 +59,13 @@ def main() -> None:
                 operator.stop()
                 operator.start()
             before = operator.metrics()
-            watch.latencies.clear()
+            watch.successions.clear()
             done = trials.end_at(arguments.rate, arguments.seconds)
             time.sleep(5)
             _report(arguments, watch, done, (before, operator.metrics()))
+            slow = explanations(watch.successions, operator.folder / traced_operator.TRACE, AIM)
+            for line in slow:
+                print(f"  {line}")
             print(f"memory of the operator: {operator.memory() / 2**20:.0f} MiB")
         operator.stop()
 
@@ -154,10 +163,10 @@ class Watch:
     """Sees Jobs complete and Jobs being created, and puts the two together by search."""
 
     def __init__(self, api: Api, namespace: str, parallelism: int) -> None:
-        self.latencies: list[float] = []
+        self.successions: list[Succession] = []
         self._parallelism = parallelism
         self._ahead: dict[str, int] = defaultdict(int)  # the first ones follow nothing
-        self._completed: dict[str, deque[float]] = defaultdict(deque)
+        self._completed: dict[str, deque[tuple[str, float]]] = defaultdict(deque)
         self._seen: set[str] = set()
         threading.Thread(target=self._run, args=(api, namespace), daemon=True).start()
 
@@ -172,20 +181,21 @@ class Watch:
         name, search = job["metadata"]["name"], labels[SEARCH]
         if change == "ADDED":
             if self._completed[search]:
-                self.latencies.append(now - self._completed[search].popleft())
+                ended = self._completed[search].popleft()
+                self.successions.append(Succession(*ended, name, now))
             else:  # the result was seen before the Job's end
                 self._ahead[search] += 1
         conditions = job.get("status", {}).get("conditions", ())
         if name not in self._seen and any(c["type"] == "Complete" for c in conditions):
             self._seen.add(name)
-            self._complete(search, now)
+            self._complete(search, name, now)
 
-    def _complete(self, search: str, now: float) -> None:
+    def _complete(self, search: str, name: str, now: float) -> None:
         if self._ahead[search] > self._parallelism:
             self._ahead[search] -= 1
-            self.latencies.append(0.0)
+            self.successions.append(Succession(name, now, name, now))
         else:
-            self._completed[search].append(now)
+            self._completed[search].append((name, now))
 
 
 def _forever(api: Api, namespace: str) -> Iterator[dict]:
@@ -199,12 +209,12 @@ def _report(
     arguments: argparse.Namespace, watch: Watch, done: int, metrics: tuple[str, str]
 ) -> None:
     before, after = metrics
-    latencies = sorted(watch.latencies)
+    latencies = sorted(one.seconds for one in watch.successions)
     hundredths = quantiles(latencies, n=100)
     print(f"{done} trials ended, {len(latencies)} were followed")
     print(
         f"completion to next Job: median {median(latencies):.2f} s, "
-        f"99th percentile {hundredths[98]:.2f} s (aim 0.5), worst {latencies[-1]:.2f} s"
+        f"99th percentile {hundredths[98]:.2f} s (aim {AIM}), worst {latencies[-1]:.2f} s"
     )
     writes = {}
     for kind in ("jobs", "detnassearches", "services", "events"):

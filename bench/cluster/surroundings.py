@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fixtures import make_namespace, start_cluster
+from tests.cluster.forked_process import Main
 from tests.cluster.installation import Installation, install
 from tests.cluster.operator_process import OperatorProcess
 from tests.seaweed import S3Server, running_server
@@ -35,10 +36,14 @@ class Surroundings:
     installation: Installation
     folder: Path
 
-    def operator(self, **settings: Any) -> OperatorProcess:
-        """An operator that is not started yet."""
-        name = f"operator-{uuid.uuid4().hex[:6]}"
-        return OperatorProcess(self.installation, self.folder / name, settings=settings)
+    def operator(self, program: Main | None = None, **settings: Any) -> OperatorProcess:
+        """An operator that is not started yet; a program other than its own is forked."""
+        folder = self.folder / f"operator-{uuid.uuid4().hex[:6]}"
+        if program is None:
+            return OperatorProcess(self.installation, folder, settings=settings)
+        return OperatorProcess(
+            self.installation, folder, settings=settings, forked=True, program=program
+        )
 
 
 @contextlib.contextmanager
