@@ -13,11 +13,12 @@ from detnas.errors import UserError
 from detnas.own_data.coco import UNSPLIT, Document, Part, find_coco, images_of, read_coco
 from detnas.own_data.converting import convert_voc, convert_yolo
 from detnas.own_data.files import IMAGE_SUFFIXES, files_below, write_json
+from detnas.own_data.huggingface import convert_saved
 from detnas.own_data.splitting import SHARE, divide
 
 FORMATS = (
     "COCO json; YOLO (data.yaml, images and labels); Pascal VOC (an .xml beside or for each "
-    "image); a Hugging Face dataset on disk (dataset_info.json, or .parquet files)"
+    "image); a Hugging Face dataset on disk (saved with save_to_disk)"
 )
 ALL_SPLITS = ("train", "val", "test")
 MADE = "made-from.json"
@@ -27,9 +28,28 @@ _VERSION = 1
 """Raised whenever the same data set would be converted or divided otherwise than before."""
 
 
-Converter = Callable[[Path], dict[str, Document] | None]
-CONVERTERS: dict[str, Converter] = {"YOLO": convert_yolo, "Pascal VOC": convert_voc}
-"""By format, in the order in which they are tried."""
+@dataclass(frozen=True)
+class Format:
+    """A format that is converted.
+
+    Attributes:
+        name: for people.
+        convert: from the data set's folder and the folder beside it to COCO documents by split;
+            None if the data set is of another format.
+        writes_images: whether images become files beside it, because they are none.
+    """
+
+    name: str
+    convert: Callable[[Path, Path], dict[str, Document] | None]
+    writes_images: bool = False
+
+
+CONVERTED = (
+    Format("YOLO", lambda root, _: convert_yolo(root)),
+    Format("Pascal VOC", lambda root, _: convert_voc(root)),
+    Format("Hugging Face", convert_saved, writes_images=True),
+)
+"""In the order in which they are tried."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +89,8 @@ def find_data(data: Path, beside: Path | None = None, *, replace: bool = False) 
     parts = _one_file(data) if data.is_file() else find_coco(data)
     if parts:
         return _divided(folder, parts, place, replace=replace)
-    for form, convert in CONVERTERS.items():
-        if (own := _converted(form, convert, folder, place, replace=replace)) is not None:
+    for form in CONVERTED:
+        if (own := _converted(form, folder, place, replace=replace)) is not None:
             return own
     raise UserError(
         f"{data} is no data set that is known here: {_seen(folder)}",
@@ -123,20 +143,18 @@ def _divided(root: Path, parts: dict[str, Part], place: Path, *, replace: bool) 
     return OwnData("COCO", _common(root, place), {s: every[s] for s in ALL_SPLITS}, (note,))
 
 
-def _converted(
-    form: str, convert: Converter, root: Path, place: Path, *, replace: bool
-) -> OwnData | None:
+def _converted(form: Format, root: Path, place: Path, *, replace: bool) -> OwnData | None:
     """A data set of another format, converted and divided once; None if it is of another one."""
-    origin = {"format": form, "files": _stamps(root)}
+    origin = {"format": form.name, "files": _stamps(root)}
     files = {split: place / f"{split}.json" for split in ALL_SPLITS}
     if made_from(place) == _origin(origin) and all(path.is_file() for path in files.values()):
         documents = {split: json.loads(path.read_bytes()) for split, path in files.items()}
         note = f"converted before: {place}"
     else:
-        found = convert(root)
+        found = form.convert(root, place)
         if found is None:
             return None
-        _check_not_empty(root, form, found)
+        _check_not_empty(root, form.name, found)
         documents = _every_split(root, found)
         write_made(
             place,
@@ -144,9 +162,11 @@ def _converted(
             origin,
             replace=replace,
         )
-        note = f"converted to COCO, images stay where they are: {place}"
-    parts = {split: Part(files[split], root, documents[split]) for split in ALL_SPLITS}
-    return OwnData(form, _common(root, place), parts, (note, f"splits: {_counts(parts)}"))
+        images = "written there, too" if form.writes_images else "not moved"
+        note = f"converted to COCO in {place}; images are {images}"
+    images_at = place if form.writes_images else root
+    parts = {split: Part(files[split], images_at, documents[split]) for split in ALL_SPLITS}
+    return OwnData(form.name, _common(root, place), parts, (note, f"splits: {_counts(parts)}"))
 
 
 def _check_not_empty(root: Path, form: str, found: Mapping[str, Document]) -> None:

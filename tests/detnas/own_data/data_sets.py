@@ -102,6 +102,38 @@ def make_voc(root: Path, splits: dict[str, int]) -> Path:
     return root
 
 
+def make_saved(root: Path, splits: dict[str, int], *, by_object: bool = False) -> Path:
+    """The same boxes in a dataset that `datasets` saved; ``val`` is called ``validation``."""
+    import datasets
+
+    fields = {
+        "bbox": datasets.List(datasets.Value("float32"), length=4),
+        "category": datasets.ClassLabel(names=list(CLASSES)),
+    }
+    by_field = {name: datasets.List(one) for name, one in fields.items()}
+    objects = datasets.List(fields) if by_object else by_field
+    features = datasets.Features({"image": datasets.Image(), "objects": objects})
+    made = {}
+    for split, count in splits.items():
+        document, rows = coco([f"{n}.png" for n in range(count)]), []
+        for image in document["images"]:
+            path = root.parent / f"{split}{image['id']}.png"
+            draw(path)
+            boxes = [
+                {"bbox": box["bbox"], "category": box["category_id"] - 1}
+                for box in document["annotations"]
+                if box["image_id"] == image["id"]
+            ]
+            columns = {name: [box[name] for box in boxes] for name in fields}
+            rows.append({"image": str(path), "objects": boxes if by_object else columns})
+        made["validation" if split == "val" else split] = datasets.Dataset.from_list(
+            rows, features=features
+        )
+    one = datasets.DatasetDict(made) if len(made) > 1 else next(iter(made.values()))
+    one.save_to_disk(str(root))
+    return root
+
+
 def boxes_by_image(document: dict[str, Any]) -> dict[str, list[tuple[str, list[float]]]]:
     """Class and box of each object, by the image's name without its folder."""
     names = {entry["id"]: entry["name"] for entry in document["categories"]}
