@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from detnas.fitting.fit import Fit
 from detnas.fitting.sizes import object_pixels
 from detnas.own_data.facts import DataFacts
-from detnas.own_data.source import OwnData, unlisted_images
+from detnas.own_data.source import OwnData, labels_without_images, unlisted_images
 from detnas.plan.data_remarks import split_remarks
 from detnas.records.look import LookAnswer
 
@@ -61,9 +61,14 @@ def _oddities(own: OwnData, facts: DataFacts, found: Fit) -> Iterator[str]:
     rare = [name for name, count in facts.class_boxes.items() if count < _FEW_BOXES]
     if rare:
         named = ", ".join(rare[:_NAMED]) + (" …" if len(rare) > _NAMED else "")
-        yield f"{len(rare)} classes have fewer than {_FEW_BOXES} training boxes: {named}"
+        yield f"classes with fewer than {_FEW_BOXES} training boxes: {len(rare)}: {named}"
     if unlisted := unlisted_images(own):
-        yield f"{len(unlisted)} images are in no annotation file, and not used; first {unlisted[0]}"
+        yield (
+            f"images that no annotation file lists, and that are not used: {len(unlisted)}, "
+            f"first {unlisted[0]}"
+        )
+    if orphans := labels_without_images(own):
+        yield f"files of labels whose image is missing: {len(orphans)}, first {orphans[0]}"
 
 
 def _decided(found: Fit) -> Iterator[str]:

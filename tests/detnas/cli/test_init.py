@@ -13,6 +13,8 @@ from detnas.records.settings import DetectorShape
 from detnas.runner.errors import RunError
 from detnas.runner.trainer_look import ask_trainer
 from tests.detnas.own_data.data_sets import draw, make_coco, make_yolo
+from tests.detnas.searches.local_run import LocalSearch, QuietWatcher
+from tests.e2e.data_sets import bccd_folder
 
 THREE = {"train": 16, "val": 5, "test": 5}
 
@@ -56,6 +58,42 @@ def test_a_yolo_folder_becomes_a_valid_manifest(tmp_path, detnas):
     assert (dataset["train"], dataset["trainImages"]) == ("pets-coco/train.json", "pets")
 
 
+def test_labels_without_their_image_are_reported(tmp_path, detnas):
+    root = make_yolo(tmp_path / "pets", THREE)
+    (root / "images" / "val" / "val000.png").unlink()
+    _, out, _ = detnas("init", root, "--to", tmp_path / "search.yaml", "--no-check")
+    assert "files of labels whose image is missing: 1, first" in out
+    assert "val000.txt" in out
+
+
+@pytest.mark.parametrize("make", [make_coco, make_yolo])
+def test_the_search_runs_to_its_end_as_it_was_written(tmp_path, detnas, make):
+    data = make(tmp_path / "pets", THREE)
+    search = LocalSearch(tmp_path / "run", name="pets")
+    to = tmp_path / "run" / "search.yaml"
+    words = ["--to", to, "--no-check", "--force", "--hours", "0.05"]
+    assert detnas("init", data, *words)[0] == 0
+    state = search.run_here(QuietWatcher())
+    wanted = yaml.safe_load(to.read_text())["spec"]["search"]["trials"]
+    assert state.trials == wanted >= 12
+    assert (search.search / "students" / "best").is_dir()
+
+
+@pytest.mark.skipif(
+    not bccd_folder().is_dir(), reason="no photographs of blood cells (DETNAS_BCCD)"
+)
+def test_photographs_of_blood_cells_get_a_manifest_without_changing(tmp_path, detnas):
+    to = tmp_path / "search.yaml"
+    before = sorted(bccd_folder().parent.iterdir())
+    code, out, _ = detnas("init", bccd_folder(), "--to", to, "--no-check")
+    assert code == 0
+    assert sorted(bccd_folder().parent.iterdir()) == before
+    assert "3 classes (training boxes): RBC 2381, WBC 214, Platelets 209" in out
+    code, _, err = detnas("validate", to)
+    assert code == 0
+    assert [line for line in err.splitlines() if "87 images can tell" not in line] == []
+
+
 def test_flags_are_written(tmp_path, detnas, pets):
     to = tmp_path / "search.yaml"
     words = ["--no-check", "--no-mirror", "--name", "My Pets", "--model", "faster-rcnn-r18-fpn"]
@@ -92,8 +130,8 @@ def test_broken_images_are_named_and_nothing_is_written(tmp_path, detnas, pets, 
 def test_oddities_are_reported(tmp_path, detnas, pets):
     draw(pets / "images" / "stray.png")
     _, out, _ = detnas("init", pets, "--to", tmp_path / "search.yaml", "--no-check")
-    assert "1 images are in no annotation file, and not used; first" in out
-    assert "3 classes have fewer than 20 training boxes: cat, dog, bird" in out
+    assert "images that no annotation file lists, and that are not used: 1, first" in out
+    assert "classes with fewer than 20 training boxes: 3: cat, dog, bird" in out
     assert "images were not read and no step was timed" in out
 
 
