@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from detnas.errors import UserError
@@ -27,6 +27,9 @@ SCORED = "scored"
 
 _RUNS, _WARM_UP = 30, 3
 _TIMED_IMAGES = 10
+
+_PIXELS_AT_ONCE, _MOST_AT_ONCE = 250_000, 16
+"""Small images are scored several at once: most of a run's time does not depend on their number."""
 
 
 class MeasuredFile(Schema):
@@ -81,14 +84,24 @@ class Measuring:
                 self._fail(path.name, error)
 
     def detect(self, coco: CocoImages) -> Iterator[int]:
-        """Run all files over all images; yield the number of images done."""
-        for done, (number, path) in enumerate(coco.images.items(), 1):
-            image = read_image(path)
+        """Run all files over all images; yield the number of images done.
+
+        Images of one size are run several at once, where they are small and a file takes several.
+        """
+        form = next((one.description.input for one in self._running.values()), None)
+        limit = 1 if form is None else _PIXELS_AT_ONCE // (form.long_side * form.short_side)
+        done = 0
+        for group in _alike(coco, max(1, min(limit, _MOST_AT_ONCE))):
+            images = [*group.values()]
             for name, detector in [*self._running.items()]:
+                step = detector.file.batch or len(images)
+                starts = range(0, len(images), step)
                 try:
-                    (self._found[name][number],) = detector.detect([image])
+                    parts = [detector.detect(images[start : start + step]) for start in starts]
+                    self._found[name] |= zip(group, chain.from_iterable(parts), strict=True)
                 except Exception as error:  # noqa: BLE001 - a runtime raises anything
                     self._fail(name, error)
+            done += len(group)
             yield done
 
     def time(self, images: Sequence[Image]) -> None:
@@ -114,6 +127,19 @@ class Measuring:
         self._failures[name] = str(error) or type(error).__name__
         self._found[name] = {}
         self._running.pop(name, None)
+
+
+def _alike(coco: CocoImages, limit: int) -> Iterator[dict[int, Image]]:
+    """The images by id, in their order: those of one shape that follow each other together."""
+    group: dict[int, Image] = {}
+    for number, path in coco.images.items():
+        image = read_image(path)
+        if group and (len(group) == limit or image.shape != next(iter(group.values())).shape):
+            yield group
+            group = {}
+        group[number] = image
+    if group:
+        yield group
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -232,8 +232,8 @@ def test_process_of_its_own_measures_a_file(tmp_path):
 
     annotate(tmp_path)
     path = write_folder(tmp_path)
-    for name in ("a.png", "b.png"):
-        Image.new("RGB", (60, 40)).save(tmp_path / name)
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    Image.new("RGB", (60, 50)).save(tmp_path / "b.png")
     command = [sys.executable, "-m", "detnas.exported.measuring", path, "--annotations"]
     options = [tmp_path / "val.json", "--images", tmp_path, "--to", tmp_path / "measured.json"]
     done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
@@ -258,12 +258,28 @@ def test_file_that_does_not_run_stops_no_other_of_its_process(tmp_path):
     files = (ONNX, ONNX.model_copy(update={"path": broken.name}))
     save_description(tmp_path, load_description(tmp_path).model_copy(update={"files": files}))
     measuring = Measuring([whole, broken], threads=1)
-    assert [*measuring.detect(coco)] == [1, 2]
+    assert [*measuring.detect(coco)] == [2]
     measuring.time([image(40, 60)])
     found = measuring.measured(coco).files
     assert (len(found["detector.onnx"].detections), found["detector.onnx"].failure) == (2, "")
     assert found["broken.onnx"].failure
     assert found["broken.onnx"].latency is None
+
+
+@pytest.mark.parametrize("batch", [None, 1])
+def test_small_images_of_one_size_are_scored_together_where_a_file_takes_several(tmp_path, batch):
+    from PIL import Image
+
+    coco = annotate(tmp_path)
+    path = write_folder(tmp_path, batch=batch)
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (60, 40)).save(tmp_path / name)
+    measuring = Measuring([path], threads=1)
+    assert [*measuring.detect(coco)] == [2]
+    measuring.time([image(40, 60)])
+    (found,) = measuring.measured(coco).files.values()
+    assert found.failure == ""
+    assert [one["image_id"] for one in found.detections] == [7, 9]
 
 
 def test_process_without_whoever_started_it_times_nothing(tmp_path):

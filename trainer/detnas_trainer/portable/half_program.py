@@ -43,9 +43,10 @@ def in_half(program: ExportedProgram) -> ExportedProgram:
                 node.kwargs = {**node.kwargs, "dtype": torch.float16}
         else:
             is_half = node.op == "call_function" and not halves.isdisjoint(node.all_input_nodes)
-        if is_half and "val" in node.meta:
+        value = node.meta.get("val")
+        if is_half and isinstance(value, Tensor | list | tuple):  # not a side of a tensor
             halves.add(node)
-            node.meta["val"] = _halved(node.meta["val"])
+            node.meta["val"] = _halved(value)
     program.graph_module.recompile()
     return program
 

@@ -56,15 +56,16 @@ class Proposals(nn.Module):
     def _of_level(
         self, level: int, logits: Tensor, deltas: Tensor, limits: Tensor
     ) -> tuple[Tensor, Tensor]:
-        images, _, height, width = logits.shape
-        scores = logits.permute(0, 2, 3, 1).reshape(images, -1).sigmoid()
-        each = deltas.permute(0, 2, 3, 1).reshape(images, -1, 4)
+        images, each, height, width = logits.shape
+        count = height * width * each  # stated, because the tracer infers a -1 slowly
+        scores = logits.permute(0, 2, 3, 1).reshape(images, count).sigmoid()
+        changes = deltas.permute(0, 2, 3, 1).reshape(images, count, 4)
         anchors = self.anchors[level](height, width)
         # Small levels have fewer anchors than are asked for: the rest is filled with nothing.
         padded = nn.functional.pad(scores, (0, self.before_suppression))
         best, places = padded.topk(self.before_suppression, dim=1)
         places = places.clamp(max=anchors.shape[0] - 1)
-        chosen = each.gather(1, places[..., None].expand(-1, -1, 4))
+        chosen = changes.gather(1, places[..., None].expand(-1, -1, 4))
         boxes = self.decode(anchors[places], chosen, limits)
         has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
         return boxes, best * has_area

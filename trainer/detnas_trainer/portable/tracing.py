@@ -19,10 +19,6 @@ INPUTS = ("images", "sizes")
 _OPSET = 20
 """The first with DeformConv is 19; OpenVINO and onnxruntime read 20 since 2024."""
 
-_ANY = torch.export.Dim.DYNAMIC
-_SHAPES = {"images": {0: _ANY, 2: _ANY, 3: _ANY}, "sizes": {0: _ANY}}
-"""Any number of images of any size; their sides are multiples of what `detector.json` says."""
-
 LEAST_TRACED_SIDE = 65
 """Pixels: of a smaller image the last level has one row or column, and programs of `torch.export`
 are traced for more."""
@@ -40,7 +36,7 @@ def trace(network: PortableDetector, resolution: Resolution) -> ExportedProgram:
     width = max(resolution.width, LEAST_TRACED_SIDE)
     example = _example(2, *padded(height, width, network.divisor))
     with _quiet():
-        return torch.export.export(network, example, dynamic_shapes=_SHAPES)
+        return torch.export.export(network, example, dynamic_shapes=_shapes(network.divisor))
 
 
 def trace_fixed(network: PortableDetector, resolution: Resolution) -> ExportedProgram:
@@ -48,6 +44,17 @@ def trace_fixed(network: PortableDetector, resolution: Resolution) -> ExportedPr
     example = _example(1, *padded(resolution.height, resolution.width, network.divisor))
     with _quiet():
         return torch.export.export(network, example)
+
+
+def _shapes(divisor: int) -> dict[str, dict[int, Any]]:
+    """Any number of images, whose sides are multiples of the divisor.
+
+    Saying so spares the tracer the rounding of every level's sides.
+    """
+    least = -(-LEAST_TRACED_SIDE // divisor)
+    height, width = (torch.export.Dim(side, min=least) for side in ("height", "width"))
+    number = torch.export.Dim.DYNAMIC
+    return {"images": {0: number, 2: divisor * height, 3: divisor * width}, "sizes": {0: number}}
 
 
 def padded(height: int, width: int, divisor: int) -> tuple[int, int]:

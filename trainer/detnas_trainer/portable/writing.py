@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from torch.export import ExportedProgram
 
@@ -88,9 +89,9 @@ class PortableWriter:
         import openvino
 
         # OpenVINO stores weights in 16 bits itself, and computes with what the device has.
-        half = precision is FilePrecision.FP16
-        source = self._onnx(FilePrecision.FP32 if half else precision)
-        openvino.save_model(openvino.convert_model(source), path, compress_to_fp16=half)
+        int8, half = precision is FilePrecision.INT8, precision is FilePrecision.FP16
+        model = openvino.convert_model(self._onnx(precision)) if int8 else self._ir
+        openvino.save_model(model, path, compress_to_fp16=half)
 
     def _onnx(self, precision: FilePrecision) -> Path:
         path = self.scratch / file_name(ExportFormat.ONNX, precision)
@@ -105,6 +106,13 @@ class PortableWriter:
         else:
             write_onnx(self._for_onnx, path)
         return path
+
+    @cached_property
+    def _ir(self) -> Any:
+        """OpenVINO's model in 32 bits; saving it, in 16 bits as well, leaves it as it is."""
+        import openvino
+
+        return openvino.convert_model(self._onnx(FilePrecision.FP32))
 
     @cached_property
     def _for_onnx(self) -> ExportedProgram:
