@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from detnas.fitting.fit import Fit
 from detnas.fitting.sizes import object_pixels
 from detnas.own_data.facts import DataFacts
-from detnas.own_data.source import OwnData, labels_without_images, unlisted_images
+from detnas.own_data.source import OwnData
+from detnas.own_data.unmatched import labels_without_images, unlisted_images
 from detnas.plan.data_remarks import split_remarks
 from detnas.records.look import LookAnswer
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 from rich.console import Console
 from rich.progress import Progress
 from rich.prompt import Confirm, FloatPrompt
@@ -17,7 +18,7 @@ from detnas.cli.terminal import console as console_for
 from detnas.cli.terminal import say
 from detnas.cli.validate import missing_files, warnings
 from detnas.errors import UserError
-from detnas.fitting.detectors import MODELS
+from detnas.fitting.detectors import MODELS, THIN, suitable_model
 from detnas.fitting.fit import Fit, Wishes, default_hours, fit, shape_of
 from detnas.fitting.machine import Machine
 from detnas.fitting.manifest import SCHEMA_FILE, DataPlace, manifest_text
@@ -28,7 +29,7 @@ from detnas.processors import processors
 from detnas.records.look import LookAnswer, LookRequest, TimedStep
 from detnas.records.settings import DataLocation
 from detnas.runner.trainer_look import ask_trainer, has_trainer
-from detnas.spec import ManifestError, load_manifest
+from detnas.spec import ManifestError, read_manifest
 from detnas.spec.json_schema import manifest_schema
 
 ModelName = StrEnum("ModelName", {name.upper().replace("-", "_"): name for name in MODELS})  # type: ignore[misc]
@@ -112,11 +113,12 @@ def init(
         hours=hours,
         model=model.value if model else None,
         mirror=mirror,
-        backbone_weights=backbone_weights,
+        backbone_weights=_seen_from(to, backbone_weights),
     )
     console = console_for(err=True)
     answer = _look(own, facts, wishes, console) if check and has_trainer() else None
     machine = _machine(answer)
+    _check_weights(wishes, machine, facts)
     if sys.stdin.isatty() and sys.stdout.isatty() and not yes:
         wishes = _asked(wishes, facts, machine, console)
     found = fit(facts, machine, wishes)
@@ -130,6 +132,13 @@ def _search_name(text: str) -> str:
     """A DNS label made of a name."""
     words = _NAME.sub("-", text.lower()).strip("-")
     return (words if words[:1].isalpha() else f"data-{words}".rstrip("-"))[:48].strip("-")
+
+
+def _seen_from(manifest: Path, weights: str | None) -> str | None:
+    """A path as the manifest has it, relative to its folder; a URI as it is."""
+    if weights is None or "://" in weights:
+        return weights
+    return os.path.relpath(Path(weights).resolve(), manifest.resolve().parent)
 
 
 def _location(own: OwnData) -> DataLocation:
@@ -203,6 +212,21 @@ def _machine(answer: LookAnswer | None) -> Machine:
     return Machine(processors(), answer.gpus, answer.gpu_bytes, answer.seconds_per_image)
 
 
+def _check_weights(wishes: Wishes, machine: Machine, facts: DataFacts) -> None:
+    """Refuse ImageNet weights for the thin base, for which there are none.
+
+    Raises:
+        UserError: they were named.
+    """
+    model = wishes.model or suitable_model(machine, facts)
+    if wishes.backbone_weights is not None and model == THIN:
+        raise UserError(
+            f"--backbone-weights {wishes.backbone_weights} do not fit the base {THIN}, which is a "
+            "quarter as wide as the detectors that have ImageNet weights",
+            f"name one of them: --model {MODELS[1]}",
+        )
+
+
 def _asked(wishes: Wishes, facts: DataFacts, machine: Machine, console: Console) -> Wishes:
     """The wishes with what the user answered to what was left open."""
     hours, mirror = wishes.hours, wishes.mirror
@@ -241,11 +265,12 @@ def _check_images(answer: LookAnswer | None) -> None:
 def _write(to: Path, found: Fit, facts: DataFacts, own: OwnData, wishes: Wishes) -> None:
     """Write manifest and schema, and say what comes next."""
     text = manifest_text(found, facts, _place(own, to.resolve()), wishes)
-    write_json(to.parent / SCHEMA_FILE, manifest_schema())
-    write_text(to, text)
-    search = load_manifest(to)
+    to.parent.mkdir(parents=True, exist_ok=True)  # relative paths lead through it
+    search = read_manifest(yaml.safe_load(text), str(to))
     if wrong := missing_files(search, to.parent):
         raise ManifestError(str(to), wrong)
+    write_json(to.parent / SCHEMA_FILE, manifest_schema())
+    write_text(to, text)
     for line in warnings(search, to.parent):
         say(line, err=True)
     for note in found.notes:

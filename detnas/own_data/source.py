@@ -12,8 +12,9 @@ from detnas.data_identity.files import stamps_of
 from detnas.errors import UserError
 from detnas.own_data.coco import UNSPLIT, Document, Part, find_coco, images_of, read_coco
 from detnas.own_data.converting import convert_voc, convert_yolo
-from detnas.own_data.files import IMAGE_SUFFIXES, files_below, write_json
+from detnas.own_data.files import files_below
 from detnas.own_data.huggingface import convert_saved
+from detnas.own_data.made import made_from, origin_of, write_made
 from detnas.own_data.splitting import SHARE, divide
 
 FORMATS = (
@@ -21,11 +22,6 @@ FORMATS = (
     "image); a Hugging Face dataset on disk (saved with save_to_disk)"
 )
 ALL_SPLITS = ("train", "val", "test")
-MADE = "made-from.json"
-"""States what the files beside it were made from; it is written last."""
-
-_VERSION = 1
-"""Raised whenever the same data set would be converted or divided otherwise than before."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +143,7 @@ def _converted(form: Format, root: Path, place: Path, *, replace: bool) -> OwnDa
     """A data set of another format, converted and divided once; None if it is of another one."""
     origin = {"format": form.name, "files": _stamps(root)}
     files = {split: place / f"{split}.json" for split in ALL_SPLITS}
-    if made_from(place) == _origin(origin) and all(path.is_file() for path in files.values()):
+    if made_from(place) == origin_of(origin) and all(path.is_file() for path in files.values()):
         documents = {split: json.loads(path.read_bytes()) for split, path in files.items()}
         note = f"converted before: {place}"
     else:
@@ -238,82 +234,3 @@ def _check_classes(parts: Mapping[str, Part]) -> None:
                 f"categories ({str(differ[:5])[1:-1] or 'the same ones in another order'})",
                 "give all files the same list of ids and names, in the same order",
             )
-
-
-def write_made(
-    place: Path, documents: Mapping[str, Any], source: Mapping[str, str], *, replace: bool
-) -> bool:
-    """Write annotation files beside a data set, once; the statement of their origin is the last.
-
-    Args:
-        place: folder.
-        documents: content by file name.
-        source: what they are made from: digests by name.
-        replace: write them again if they were made from something else.
-
-    Returns:
-        Whether anything was written.
-
-    Raises:
-        UserError: the folder has something else in it.
-    """
-    origin = _origin(source)
-    if made_from(place) == origin and all((place / name).is_file() for name in documents):
-        return False
-    taken = [name for name in documents if (place / name).exists()]
-    if taken and not replace and made_from(place) != origin:
-        raise UserError(
-            f"{place / taken[0]} was made from another data set, or another state of this one",
-            "remove the folder, name another with --converted DIR, or replace it with --force; "
-            "searches that have begun with it then refuse to continue",
-        )
-    (place / MADE).unlink(missing_ok=True)
-    for name, document in documents.items():
-        write_json(place / name, document)
-    write_json(place / MADE, origin)
-    return True
-
-
-def _origin(source: Mapping[str, str]) -> dict[str, Any]:
-    return {"version": _VERSION, "source": dict(source)}
-
-
-def made_from(place: Path) -> dict[str, Any] | None:
-    """Return what the files in a folder were made from; None if it does not say."""
-    try:
-        found = json.loads((place / MADE).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-_LABEL_SUFFIXES = {"YOLO": ".txt", "Pascal VOC": ".xml"}
-
-
-def labels_without_images(own: OwnData) -> list[Path]:
-    """Return the files of labels whose image is not there; COCO's are found by the data check."""
-    if own.form not in _LABEL_SUFFIXES:
-        return []
-    folder = own.parts["train"].images
-    listed = {
-        Path(image["file_name"]).stem
-        for part in own.parts.values()
-        for image in part.document["images"]
-    }
-    return [
-        path
-        for path in files_below(folder, [_LABEL_SUFFIXES[own.form]])
-        if path.stem not in listed and (path.suffix == ".xml" or "labels" in path.parts)
-    ]
-
-
-def unlisted_images(own: OwnData) -> list[Path]:
-    """Return the images on disk that no annotation file lists."""
-    folders = {part.images.resolve() for part in own.parts.values()}
-    listed = {
-        (part.images / image["file_name"]).resolve()
-        for part in own.parts.values()
-        for image in part.document["images"]
-    }
-    there = {path.resolve() for folder in folders for path in files_below(folder, IMAGE_SUFFIXES)}
-    return sorted(there - listed)

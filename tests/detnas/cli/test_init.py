@@ -104,6 +104,29 @@ def test_flags_are_written(tmp_path, detnas, pets):
     assert document["spec"]["base"]["model"] == "faster-rcnn-r18-fpn"
 
 
+def test_weights_are_named_from_the_manifests_folder(tmp_path, detnas, pets):
+    weights = tmp_path / "resnet18.pth"
+    weights.write_bytes(b"PK\x03\x04")
+    to = tmp_path / "searches" / "search.yaml"
+    words = ["init", pets, "--to", to, "--no-check", "--backbone-weights", weights]
+    code, _, err = detnas(*words)
+    assert code == 2
+    assert "do not fit the base thin" in err
+    assert "--model faster-rcnn-r18-fpn" in err
+    assert detnas(*words, "--model", "faster-rcnn-r18-fpn")[0] == 0
+    base = yaml.safe_load(to.read_text())["spec"]["base"]
+    assert base["backboneWeights"] == "../resnet18.pth"
+
+
+def test_a_manifest_that_would_not_be_valid_is_not_written(tmp_path, detnas, pets):
+    to = tmp_path / "search.yaml"
+    words = ["--model", "faster-rcnn-r18-fpn", "--backbone-weights", tmp_path / "none.pth"]
+    code, _, err = detnas("init", pets, "--to", to, "--no-check", *words)
+    assert code == 2
+    assert "spec.base.backboneWeights" in err
+    assert not to.exists()
+
+
 def test_a_manifest_is_replaced_only_by_force(tmp_path, detnas, pets):
     to = tmp_path / "search.yaml"
     to.write_text("mine")

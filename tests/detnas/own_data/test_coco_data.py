@@ -7,7 +7,8 @@ import pytest
 
 from detnas.errors import UserError
 from detnas.own_data.facts import facts_of
-from detnas.own_data.source import find_data, unlisted_images
+from detnas.own_data.source import find_data
+from detnas.own_data.unmatched import unlisted_images
 from tests.detnas.own_data.data_sets import coco, draw, make_coco
 
 THREE = {"train": 12, "val": 4, "test": 4}
