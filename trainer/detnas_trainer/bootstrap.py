@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
-from torch import Tensor
 
 REPLICATES = 200
 
-_MAX_ELEMENTS = 8_000_000
-"""Of one tensor: replicates by detections of a class."""
+_MAX_ELEMENTS = 4_000_000
+"""Of one array: replicates by detections of a class by IoU thresholds."""
 
 Floats = NDArray[np.floating]
 Booleans = NDArray[np.bool_]
@@ -118,8 +116,20 @@ def _match(objects: Floats, crowds: Floats, thresholds: Floats) -> tuple[Boolean
     Returns:
         whether each is matched, and whether it is ignored, at each threshold (D × T).
     """
-    matched = np.zeros((len(objects), len(thresholds)), dtype=bool)
+    candidates = objects[:, :, None] >= thresholds  # D × O × T
+    if (candidates[:, :, 0].sum(axis=1) <= 1).all():  # whoever comes first takes the object
+        matched = (candidates & (candidates.cumsum(axis=0) == 1)).any(axis=1)
+    else:
+        matched = _match_one_by_one(objects, thresholds)
     ignored = np.zeros_like(matched)
+    for row in np.flatnonzero((crowds >= thresholds[0]).any(axis=1)):
+        ignored[row] = ~matched[row] & (crowds[row].max() >= thresholds)
+    return matched, ignored
+
+
+def _match_one_by_one(objects: Floats, thresholds: Floats) -> Booleans:
+    """`_match` where boxes have a choice of objects, without crowds."""
+    matched = np.zeros((len(objects), len(thresholds)), dtype=bool)
     objects = objects[:, ::-1]  # of equal IoUs, COCO takes the last object
     free = np.ones((objects.shape[1], len(thresholds)), dtype=bool)
     for row in np.flatnonzero((objects >= thresholds[0]).any(axis=1)):
@@ -128,9 +138,7 @@ def _match(objects: Floats, crowds: Floats, thresholds: Floats) -> tuple[Boolean
         best = np.where(candidates, objects[row][:, None], -1).argmax(axis=0)
         taken = np.flatnonzero(matched[row])
         free[best[taken], taken] = False
-    for row in np.flatnonzero((crowds >= thresholds[0]).any(axis=1)):
-        ignored[row] = ~matched[row] & (crowds[row].max() >= thresholds)
-    return matched, ignored
+    return matched
 
 
 def image_counts(images: int, replicates: int = REPLICATES) -> NDArray[np.int64]:
@@ -156,35 +164,41 @@ def map_replicates(
         counts: how often each replicate has each image (R × I).
         recalls: at which precision is averaged.
     """
-    weights, at = torch.from_numpy(counts).float(), torch.from_numpy(recalls)
-    total = torch.zeros(len(counts), dtype=torch.float64)
-    present = torch.zeros_like(total)
+    total, present = np.zeros(len(counts)), np.zeros(len(counts))
     for one in classes:
-        objects = weights.double() @ torch.from_numpy(one.objects).double()
-        rows = max(1, _MAX_ELEMENTS // max(1, len(one.images)))
-        parts = zip(weights.split(rows), objects.split(rows), strict=True)
-        total += torch.cat([_average_precision(one, part, sums, at) for part, sums in parts])
+        objects = counts @ one.objects
+        rows = max(1, _MAX_ELEMENTS // max(1, one.matched.size))
+        for start in range(0, len(counts), rows):
+            part = slice(start, start + rows)
+            total[part] += _average_precision(one, counts[part], objects[part], recalls)
         present += objects > 0  # like COCO's mAP, of the classes that there are
-    return (total / present).numpy()
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / present)
 
 
-def _average_precision(one: ClassMatches, weights: Tensor, objects: Tensor, at: Tensor) -> Tensor:
+def _average_precision(
+    one: ClassMatches, counts: NDArray[np.int64], objects: NDArray[np.int64], recalls: Floats
+) -> Floats:
     """AP of a class in some replicates, the mean over the IoU thresholds; 0 without an object."""
-    each = weights[:, torch.from_numpy(one.images)]
-    seen = each.cumsum(1)
-    found = torch.zeros(len(weights), dtype=torch.float64)
-    for matched, ignored in zip(one.matched.T, one.ignored.T, strict=True):
-        places = torch.from_numpy(np.flatnonzero(matched))
-        if not len(places):
-            continue
-        counted = seen[:, places]
-        if ignored.any():
-            counted = counted - (each * torch.from_numpy(ignored)).cumsum(1)[:, places]
-        right = each[:, places].cumsum(1).double()
-        precision = right / counted.clamp(min=1)
-        # Of all that follow, the highest; only at a match does precision rise.
-        precision = precision.flip(1).cummax(1).values.flip(1)
-        reached = torch.bucketize(right / objects.clamp(min=1)[:, None], at, right=True)
-        steps = reached.diff(dim=1, prepend=torch.zeros_like(reached[:, :1]))
-        found += (precision * steps).sum(1)
-    return found / (len(at) * one.matched.shape[1])
+    places = np.flatnonzero(one.matched.any(axis=1))  # P; only there does recall rise
+    each = counts.T[one.images].astype(np.float32)  # D × R
+    matched = one.matched[places, :, None]
+    counted = each.cumsum(axis=0)[places, None]  # P × 1 × R
+    if one.ignored.any():
+        left_out = each[:, None] * one.ignored[:, :, None]
+        counted = counted - left_out.cumsum(axis=0)[places]  # P × T × R
+    right = (each[places, None] * matched).cumsum(axis=0)
+    precision = right / np.maximum(counted, 1).astype(np.float64)
+    # Of all that follow, the highest; only at a match does precision rise.
+    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    steps = np.diff(_recalls_reached(right.astype(np.int64), objects, recalls), axis=0, prepend=0)
+    return np.asarray((precision * steps).sum(axis=(0, 1)) / (len(recalls) * matched.shape[1]))
+
+
+def _recalls_reached(
+    right: NDArray[np.int64], objects: NDArray[np.int64], recalls: Floats
+) -> NDArray[np.int64]:
+    """How many recalls are reached with so many matches (… × R), of so many objects (R)."""
+    numbers = np.arange(objects.max(initial=0) + 1)[:, None]
+    reached = np.searchsorted(recalls, numbers / np.maximum(objects, 1), side="right")
+    return np.asarray(reached.ravel()[right * len(objects) + np.arange(len(objects))])
