@@ -105,8 +105,8 @@ def test_flags_are_written(tmp_path, detnas, pets):
 
 
 def test_weights_are_named_from_the_manifests_folder(tmp_path, detnas, pets):
-    weights = tmp_path / "resnet18.pth"
-    weights.write_bytes(b"PK\x03\x04")
+    weights = tmp_path / "resnet18.safetensors"
+    weights.write_bytes((2).to_bytes(8, "little") + b"{}")
     to = tmp_path / "searches" / "search.yaml"
     words = ["init", pets, "--to", to, "--no-check", "--backbone-weights", weights]
     code, _, err = detnas(*words)
@@ -115,7 +115,7 @@ def test_weights_are_named_from_the_manifests_folder(tmp_path, detnas, pets):
     assert "--model faster-rcnn-r18-fpn" in err
     assert detnas(*words, "--model", "faster-rcnn-r18-fpn")[0] == 0
     base = yaml.safe_load(to.read_text())["spec"]["base"]
-    assert base["backboneWeights"] == "../resnet18.pth"
+    assert base["backboneWeights"] == "../resnet18.safetensors"
 
 
 def test_a_manifest_that_would_not_be_valid_is_not_written(tmp_path, detnas, pets):
