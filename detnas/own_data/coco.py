@@ -142,8 +142,8 @@ def image_folders(root: Path) -> list[Path]:
 def images_of(document: Mapping[str, Any], path: Path, folders: Iterable[Path]) -> Path:
     """Return the folder that holds a file's images.
 
-    Of several, the one that has most of the first twenty; then the one whose name is the split's
-    would be found first, because names in the annotations are tried as they are.
+    Twenty of them are looked for. Of several folders the one that has most counts; of equals the
+    annotation file's own, then the one nearest to the data set's.
 
     Raises:
         UserError: no folder has any of them.
