@@ -9,7 +9,6 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 
 from detnas.errors import UserError
-from detnas.exported.optional_imports import find_module
 from detnas.own_data.coco import UNSPLIT, Document
 from detnas.own_data.labelled_folders import (
     LabelledFolder,
@@ -31,6 +30,9 @@ def needed(name: str, what: str) -> Any:
     Raises:
         UserError: it is not installed.
     """
+    # Its package imports numpy, which an installation without extras lacks.
+    from detnas.exported.optional_imports import find_module
+
     module = find_module(name)
     if module is None:
         raise UserError(
