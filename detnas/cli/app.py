@@ -7,7 +7,7 @@ import typer
 
 from detnas import __version__
 from detnas.cli.bench import bench
-from detnas.cli.crd import crd
+from detnas.cli.definitions import crd, schema
 from detnas.cli.export import export
 from detnas.cli.init import init
 from detnas.cli.inspect import inspect
@@ -17,7 +17,6 @@ from detnas.cli.recommend import recommend
 from detnas.cli.report import report
 from detnas.cli.reproduce import reproduce
 from detnas.cli.run import run
-from detnas.cli.schema import schema
 from detnas.cli.status import status
 from detnas.cli.terminal import keep_codes_off_files, say, show_error
 from detnas.cli.validate import validate

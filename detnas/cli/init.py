@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +12,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.prompt import Confirm, FloatPrompt
 
-from detnas.cli.data_report import data_report
 from detnas.cli.terminal import console as console_for
 from detnas.cli.terminal import say
 from detnas.cli.validate import missing_files, warnings
 from detnas.errors import UserError
-from detnas.fitting.detectors import MODELS, THIN, suitable_model
+from detnas.fitting.data_report import data_report
+from detnas.fitting.detectors import THIN, ModelName, suitable_model
 from detnas.fitting.fit import Fit, Wishes, default_hours, fit, shape_of
 from detnas.fitting.machine import Machine
 from detnas.fitting.manifest import SCHEMA_FILE, DataPlace, manifest_text
@@ -30,9 +29,9 @@ from detnas.records.look import LookAnswer, LookRequest, TimedStep
 from detnas.records.settings import DataLocation
 from detnas.runner.trainer_look import ask_trainer, has_trainer
 from detnas.spec import ManifestError, read_manifest
+from detnas.spec.base import Model
 from detnas.spec.json_schema import manifest_schema
 
-ModelName = StrEnum("ModelName", {name.upper().replace("-", "_"): name for name in MODELS})  # type: ignore[misc]
 _NAMED = 3
 _NAME = re.compile(r"[^a-z0-9]+")
 
@@ -111,7 +110,7 @@ def init(
     wishes = Wishes(
         name=_search_name(name or data.resolve().stem),
         hours=hours,
-        model=model.value if model else None,
+        model=model,
         mirror=mirror,
         backbone_weights=_seen_from(to, backbone_weights),
     )
@@ -209,7 +208,7 @@ def _look(own: OwnData, facts: DataFacts, wishes: Wishes, console: Console) -> L
 def _machine(answer: LookAnswer | None) -> Machine:
     if answer is None:
         return Machine(processors())
-    return Machine(processors(), answer.gpus, answer.gpu_bytes, answer.seconds_per_image)
+    return Machine(processors(), answer.gpus, answer.seconds_per_image)
 
 
 def _check_weights(wishes: Wishes, machine: Machine, facts: DataFacts) -> None:
@@ -223,7 +222,7 @@ def _check_weights(wishes: Wishes, machine: Machine, facts: DataFacts) -> None:
         raise UserError(
             f"--backbone-weights {wishes.backbone_weights} do not fit the base {THIN}, which is a "
             "quarter as wide as the detectors that have ImageNet weights",
-            f"name one of them: --model {MODELS[1]}",
+            f"name one of them: --model {Model.R18}",
         )
 
 

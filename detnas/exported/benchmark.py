@@ -10,8 +10,8 @@ from statistics import median
 import numpy as np
 
 from detnas.exported.detector import ExportedDetector
-from detnas.exported.optional_imports import find_module
 from detnas.exported.preparing import Image
+from detnas.optional_imports import find_module
 from detnas.records.exports import ExportFormat, FileLatency
 
 WARM_UP = 5

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detnas.exported.optional_imports import find_module, require_module
+from detnas.optional_imports import find_module, require_module
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from detnas.errors import UserError
 from detnas.exported.description import InputForm
-from detnas.exported.optional_imports import find_module
+from detnas.optional_imports import find_module
 from detnas.records.exports import ExportedFile
 
 Image = NDArray[np.uint8]

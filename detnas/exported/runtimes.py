@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detnas.errors import UserError
 from detnas.exported.mmdet_folder import MmdetFolder
-from detnas.exported.optional_imports import require_module
+from detnas.optional_imports import require_module
 from detnas.records.exports import ExportFormat
 
 

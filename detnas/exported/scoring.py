@@ -10,7 +10,7 @@ from typing import Any
 
 from detnas.errors import UserError
 from detnas.exported.detector import Detections
-from detnas.exported.optional_imports import find_module
+from detnas.optional_imports import find_module
 
 
 @dataclass(frozen=True)

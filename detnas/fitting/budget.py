@@ -7,7 +7,7 @@ fine-tuning are shortened together, and trials are fewer, until it fits.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from detnas.cost import detector_costs
@@ -21,7 +21,6 @@ from detnas.own_data.facts import DataFacts
 from detnas.records.settings import DetectorShape, Resolution
 
 PAPER_BASE_EPOCHS, PAPER_TRIAL_EPOCHS, PAPER_TRIALS = 24, 3, 100
-PAPER_IMAGES = 118_000
 
 BASE_STEPS = 6000
 """Steps after which a base is trained well on a small data set."""
@@ -44,7 +43,7 @@ _GRADES = 24
 """Steps from what is wanted to the least, each shorter by the same factor."""
 
 _SHRINKING = (1 / 6, 1 / 3)
-_FINETUNING = 0.3
+FINETUNING = 0.3
 """Lengths of the pool's later phases and of the fine-tuning over that of the base."""
 
 _LINEAGE = 5
@@ -205,11 +204,10 @@ def _candidates(
         base = round(_between(enough, least, grade / _GRADES))
         trials = round(_between(PAPER_TRIALS, LEAST_TRIALS, grade / _GRADES))
         pool = (base, *(max(1, round(base * share)) for share in _SHRINKING))
-        finetune = max(1, round(base * _FINETUNING))
+        finetune = max(1, round(base * FINETUNING))
         for compared in (True, False):
-            lengths = Lengths(base, pool, trial, finetune, trials, compared, 0.0)
-            seconds = predicted_seconds(facts, machine, each, lengths)
-            yield Lengths(base, pool, trial, finetune, trials, compared, seconds)
+            lengths = Lengths(base, pool, trial, finetune, trials, compared, seconds=0.0)
+            yield replace(lengths, seconds=predicted_seconds(facts, machine, each, lengths))
 
 
 def enough_epochs(facts: DataFacts, batch: Batches) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from detnas.architecture import Architecture, parse
 from detnas.architecture.blocks import Family
@@ -15,7 +15,7 @@ from detnas.spec.teachers import Teachers
 THIN = "thin"
 """A ResNet-18 with an FPN, each a quarter as wide as usual."""
 
-MODELS = (THIN, Model.R18.value, Model.R50.value, Model.R101.value)
+ModelName = Literal["thin", "faster-rcnn-r18-fpn", "faster-rcnn-r50-fpn", "faster-rcnn-r101-fpn"]
 
 _MANY = 5000
 """Training images from which a ResNet-50 learns more than a ResNet-18 does."""
@@ -86,7 +86,7 @@ def detector(model: str) -> Chosen:
     """Return a base and its pool.
 
     Args:
-        model: one of `MODELS`.
+        model: one of `ModelName`.
     """
     if model == THIN:
         return Chosen(

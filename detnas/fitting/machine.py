@@ -16,14 +16,12 @@ class Machine:
     Attributes:
         processors: that may be used.
         gpus: name of each.
-        gpu_bytes: memory of the smallest GPU.
         seconds_per_image: measured, of a training step of the detector in question at the mean of
             its sizes, with one thread or one GPU; None if it was not measured.
     """
 
     processors: int
     gpus: tuple[str, ...] = ()
-    gpu_bytes: int = 0
     seconds_per_image: float | None = None
 
     @property

@@ -50,7 +50,7 @@ def manifest_text(found: Fit, facts: DataFacts, place: DataPlace, wishes: Wishes
                 "learningRate": fraction(_rate(0.01, found.batch.base, 8)),
                 "batchSize": found.batch.base,
             },
-            f"A student is trained on at the end, {0.3:.0%} as long as the base was.",
+            f"A student is trained on at the end, {budget.FINETUNING:.0%} as long as the base was.",
         ),
     }
     if found.lengths.compared:

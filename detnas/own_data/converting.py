@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 
 from detnas.errors import UserError
+from detnas.optional_imports import require_module
 from detnas.own_data.coco import UNSPLIT, Document
 from detnas.own_data.labelled_folders import (
     LabelledFolder,
@@ -22,24 +23,6 @@ _KEPT = {
     "images": ("file_name", "width", "height"),
     "annotations": ("bbox", "area", "iscrowd"),
 }
-
-
-def needed(name: str, what: str) -> Any:
-    """Return a module that converts.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    # Its package imports numpy, which an installation without extras lacks.
-    from detnas.exported.optional_imports import find_module
-
-    module = find_module(name)
-    if module is None:
-        raise UserError(
-            f"{what} is converted by the package {name}, which is not installed",
-            f"pip install {name}, or what every format needs: pip install 'detnas[data]'",
-        )
-    return module
 
 
 def convert_yolo(root: Path) -> dict[str, Document] | None:
@@ -59,7 +42,9 @@ def convert_yolo(root: Path) -> dict[str, Document] | None:
             f"{description}: no folder of images has a folder of labels beside it",
             "put labels into labels/ where the images are in images/",
         )
-    loaded = needed("supervision", "YOLO").DetectionDataset
+    loaded = require_module(
+        "supervision", "converting YOLO", "supervision", "data"
+    ).DetectionDataset
 
     def read(folder: LabelledFolder) -> Any:
         return loaded.from_yolo(
@@ -77,7 +62,9 @@ def convert_voc(root: Path) -> dict[str, Document] | None:
     folders = voc_folders(root)
     if not folders:
         return None
-    loaded = needed("supervision", "Pascal VOC").DetectionDataset
+    loaded = require_module(
+        "supervision", "converting Pascal VOC", "supervision", "data"
+    ).DetectionDataset
 
     def read(folder: LabelledFolder) -> Any:
         return loaded.from_pascal_voc(
@@ -88,6 +75,12 @@ def convert_voc(root: Path) -> dict[str, Document] | None:
 
     documents = [(folder, _as_coco(read, folder, "Pascal VOC")) for folder in folders]
     return _joined(root, documents, voc_lists(root))
+
+
+def _supervision(form: str) -> Any:
+    """Its data set, which reads and writes formats."""
+    module = require_module("supervision", f"converting {form}", "supervision", "data")
+    return module.DetectionDataset
 
 
 def _as_coco(read: Any, folder: LabelledFolder, form: str) -> Document:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detnas.errors import UserError
-from detnas.store.durable_files import rename_into_place, temporary_file
+from detnas.store.durable_files import replace_file
 
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2")
@@ -52,9 +52,7 @@ def write_text(path: Path, text: str) -> None:
         UserError: its folder cannot be written to.
     """
     try:
-        with temporary_file(path.parent) as file:
-            file.write(text.encode())
-            rename_into_place(file, path)
+        replace_file(path, text.encode())
     except OSError as error:
         raise UserError(
             f"{path} cannot be written ({error.strerror})",

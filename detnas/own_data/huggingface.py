@@ -1,7 +1,7 @@
 """From a dataset that Hugging Face's `datasets` saved to COCO; its images become files."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress import track
 
 from detnas.errors import UserError
+from detnas.optional_imports import require_module
 from detnas.own_data.coco import UNSPLIT, Document
-from detnas.own_data.converting import needed, numbered
+from detnas.own_data.converting import numbered
 
 IMAGES = "images"
 _SAVED = ("dataset_dict.json", "state.json")
@@ -27,18 +28,22 @@ _ORIENTATION = 0x0112
 Row = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
-def convert_saved(root: Path, place: Path) -> dict[str, Document] | None:
+def convert_saved(root: Path, claim: Callable[[], Path]) -> dict[str, Document] | None:
     """Return COCO documents by split, or under ``all``; None if the folder is no saved dataset.
 
-    The images are written to the folder ``images`` in `place`, as the bytes that the dataset has;
-    those that are there already are not written again. Names are relative to `place`.
+    The images are written to the folder ``images`` in the claimed one, as the bytes that the
+    dataset has; those that are there already are not written again. Names are relative to it.
+
+    Args:
+        root: the dataset's folder.
+        claim: returns the folder that may be written to; called once it is known what is written.
 
     Raises:
         UserError: its columns are not those of a detection data set; the message names them.
     """
     if not any((root / name).is_file() for name in _SAVED):
         return None
-    datasets = needed("datasets", "a Hugging Face dataset")
+    datasets = require_module("datasets", "converting a Hugging Face dataset", "datasets", "data")
     try:
         loaded = datasets.load_from_disk(str(root))
     except (ValueError, OSError, LookupError) as error:
@@ -47,6 +52,7 @@ def convert_saved(root: Path, place: Path) -> dict[str, Document] | None:
     splits = loaded if isinstance(loaded, Mapping) else {UNSPLIT: loaded}
     names = _class_names(root, next(iter(splits.values())))
     categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    place = claim()
     return {
         _split(root, name, len(splits)): numbered(
             _rows(_with_bytes(datasets, split), name, names, place), categories
@@ -130,7 +136,7 @@ def _rows(split: Any, name: str, names: Sequence[str], place: Path) -> Iterator[
 
 def _described(content: bytes, where: str) -> dict[str, Any]:
     """Format, and width and height in pixels as displayed."""
-    reader = needed("PIL.Image", "a Hugging Face dataset")
+    reader = require_module("PIL.Image", "converting a Hugging Face dataset", "pillow", "data")
     try:
         with reader.open(BytesIO(content)) as image:
             sides = image.size
@@ -168,7 +174,7 @@ def _transposed(objects: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]
 
 def _write(path: Path, content: bytes) -> None:
     """Write an image, unless an earlier run has."""
-    if path.is_file() and path.stat().st_size == len(content):
+    if path.is_file() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")

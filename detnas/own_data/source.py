@@ -10,11 +10,19 @@ from typing import Any
 
 from detnas.data_identity.files import stamps_of
 from detnas.errors import UserError
-from detnas.own_data.coco import UNSPLIT, Document, Part, find_coco, images_of, read_coco
+from detnas.own_data.coco import (
+    UNSPLIT,
+    Document,
+    Part,
+    find_coco,
+    image_folders,
+    images_of,
+    read_coco,
+)
 from detnas.own_data.converting import convert_voc, convert_yolo
 from detnas.own_data.files import files_below
 from detnas.own_data.huggingface import convert_saved
-from detnas.own_data.made import made_from, origin_of, write_made
+from detnas.own_data.made import claim, made_from, origin_of, write_made
 from detnas.own_data.splitting import SHARE, divide
 
 FORMATS = (
@@ -30,13 +38,13 @@ class Format:
 
     Attributes:
         name: for people.
-        convert: from the data set's folder and the folder beside it to COCO documents by split;
-            None if the data set is of another format.
+        convert: from the data set's folder, and what claims the folder beside it, to COCO documents
+            by split; None if the data set is of another format.
         writes_images: whether images become files beside it, because they are none.
     """
 
     name: str
-    convert: Callable[[Path, Path], dict[str, Document] | None]
+    convert: Callable[[Path, Callable[[], Path]], dict[str, Document] | None]
     writes_images: bool = False
 
 
@@ -102,8 +110,7 @@ def _one_file(path: Path) -> dict[str, Part]:
             "categories",
             "give a COCO annotation file, or the data set's folder",
         )
-    folders = [path.parent, *(one for one in path.parent.rglob("*") if one.is_dir())]
-    return {UNSPLIT: Part(path, images_of(document, path, folders), document)}
+    return {UNSPLIT: Part(path, images_of(document, path, image_folders(path.parent)), document)}
 
 
 def _written_to(data: Path, beside: Path | None) -> Path:
@@ -147,7 +154,8 @@ def _converted(form: Format, root: Path, place: Path, *, replace: bool) -> OwnDa
         documents = {split: json.loads(path.read_bytes()) for split, path in files.items()}
         note = f"converted before: {place}"
     else:
-        found = form.convert(root, place)
+        names = [path.name for path in files.values()]
+        found = form.convert(root, lambda: claim(place, names, origin, replace=replace))
         if found is None:
             return None
         _check_not_empty(root, form.name, found)

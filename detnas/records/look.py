@@ -55,7 +55,6 @@ class LookAnswer(Schema):
         splits: what each split holds, by its name.
         images: what is wrong with images, a line each.
         gpus: name of each GPU.
-        gpu_bytes: memory of the smallest of them; 0 without.
         seconds_per_image: of the training step, for one image.
     """
 
@@ -63,5 +62,4 @@ class LookAnswer(Schema):
     splits: dict[str, SplitSummary] = {}
     images: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
-    gpu_bytes: Count = 0
     seconds_per_image: float

@@ -8,7 +8,7 @@ from detnas.records import keys
 from detnas.report.data import gather
 from detnas.report.numbers import search_numbers
 from detnas.store import Store
-from detnas.store.durable_files import rename_into_place, temporary_file
+from detnas.store.durable_files import replace_file
 from detnas.store.errors import os_errors
 
 _SUFFIXES = (".html", ".htm")
@@ -48,9 +48,8 @@ def write_report(store: Store, requests: SearchRequests, path: Path) -> Path:
     if suffix not in (*_SUFFIXES, _NUMBERS):
         raise UserError(f"report: {path} does not end in .html or .json", f"write {path.stem}.html")
     page = (_numbers if suffix == _NUMBERS else render_report)(store, requests)
-    with os_errors(path), temporary_file(path.absolute().parent) as file:
-        file.write(page.encode())
-        rename_into_place(file, path.absolute())
+    with os_errors(path):
+        replace_file(path, page.encode())
     return path
 
 

@@ -9,7 +9,7 @@ from detnas.errors import UserError
 from detnas.lifecycle.search_cost import SearchCost
 from detnas.records.settings import Resolution
 from detnas.schema import Count, Schema
-from detnas.store.durable_files import rename_into_place, temporary_file
+from detnas.store.durable_files import replace_file
 from detnas.store.errors import os_errors
 
 
@@ -158,8 +158,5 @@ def write_text(path: Path, text: str) -> Path:
         UserError: it cannot be written.
     """
     with os_errors(path):
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with temporary_file(path.absolute().parent) as file:
-            file.write(text.encode())
-            rename_into_place(file, path.absolute())
+        replace_file(path, text.encode())
     return path

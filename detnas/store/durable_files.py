@@ -72,6 +72,14 @@ def rename_into_place(file: BinaryIO, target: Path) -> None:
     sync_folder(target.parent)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file that appears complete or not at all, replacing what had its name."""
+    target = path.absolute()
+    with temporary_file(target.parent) as file:
+        file.write(content)
+        rename_into_place(file, target)
+
+
 def make_folders(folder: Path) -> None:
     """Make ``folder`` and its parents, durably."""
     missing = []

@@ -20,14 +20,12 @@ def look(request: LookRequest, advance: Callable[[int, int], None]) -> LookAnswe
     """
     problem, splits, images = _checked(request, advance)
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else range(0)
-    properties = [torch.cuda.get_device_properties(number) for number in gpus]
     return LookAnswer(
         problem=problem,
         splits=splits,
         images=images,
-        gpus=tuple(one.name for one in properties),
-        gpu_bytes=min((one.total_memory for one in properties), default=0),
-        seconds_per_image=_seconds(request.on_gpu if properties else request.on_cpu),
+        gpus=tuple(map(torch.cuda.get_device_name, gpus)),
+        seconds_per_image=_seconds(request.on_gpu if gpus else request.on_cpu),
     )
 
 

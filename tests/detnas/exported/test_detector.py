@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from detnas import optional_imports
 from detnas.errors import UserError
 from detnas.exported import (
     ExportedDetector,
@@ -17,7 +18,6 @@ from detnas.exported import (
     FolderDescription,
     InputForm,
     load_description,
-    optional_imports,
     prepare,
     preparing,
     read_coco,

@@ -17,7 +17,7 @@ from detnas.spec import DetNASSearch, read_manifest
 from tests.detnas.fitting.data_facts import COCO, facts
 
 LAPTOP = Machine(2, seconds_per_image=0.03)
-SERVER = Machine(32, ("NVIDIA H200",), 140 << 30, seconds_per_image=0.02)
+SERVER = Machine(32, ("NVIDIA H200",), seconds_per_image=0.02)
 WISHES = Wishes("parts")
 PLACE = DataPlace(
     "search.yaml",

@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 from detnas.errors import UserError
+from detnas.own_data import made
 from detnas.own_data.facts import facts_of
+from detnas.own_data.files import write_json
 from detnas.own_data.source import find_data
 from detnas.own_data.unmatched import unlisted_images
 from tests.detnas.own_data.data_sets import coco, draw, make_coco
@@ -65,16 +67,38 @@ def test_missing_splits_are_divided_beside_the_source(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in written} == times
 
 
-def test_an_interrupted_division_is_finished(tmp_path):
+@pytest.mark.parametrize("writes", range(4))
+def test_a_division_interrupted_at_any_write_is_finished(tmp_path, monkeypatch, writes):
     root = make_coco(tmp_path / "pets", {"all": 20})
-    own = find_data(root)
-    written = snapshot(tmp_path / "pets-coco")
-    (tmp_path / "pets-coco" / "made-from.json").unlink()
-    (tmp_path / "pets-coco" / "test.json").unlink()
-    with pytest.raises(UserError, match=r"made from another data set.*--force"):
+    expected = find_data(root, tmp_path / "undisturbed").parts
+    done: list[str] = []
+
+    def write(path, document):
+        if len(done) == writes:
+            raise KeyboardInterrupt
+        done.append(path)
+        write_json(path, document)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(made, "write_json", write)
+        with pytest.raises(KeyboardInterrupt):
+            find_data(root)
+    found = find_data(root).parts
+    assert {split: part.document for split, part in found.items()} == {
+        split: part.document for split, part in expected.items()
+    }
+    written = {path.name for path in (tmp_path / "pets-coco").iterdir()}
+    assert written == {"train.json", "val.json", "test.json", "made-from.json"}
+
+
+def test_files_of_unknown_origin_are_not_replaced(tmp_path):
+    root = make_coco(tmp_path / "pets", {"all": 20})
+    mine = tmp_path / "pets-coco" / "test.json"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(UserError, match=r"test.json is there, and not from `detnas init`"):
         find_data(root)
-    assert find_data(root, replace=True).parts == own.parts
-    assert snapshot(tmp_path / "pets-coco") == written
+    assert mine.read_text() == "mine"
 
 
 def test_annotations_of_another_state_are_not_replaced(tmp_path):

@@ -40,6 +40,23 @@ def test_a_dataset_without_splits_is_divided_and_converted_once(tmp_path):
     assert "converted before" in find_data(root).notes[0]
 
 
+def test_images_of_another_state_are_replaced_only_on_request(tmp_path):
+    """Also by images of as many bytes: searches that have begun need the earlier ones."""
+    root = make_saved(tmp_path / "pets", THREE)
+    find_data(root)
+    images = tmp_path / "pets-coco" / "images"
+    first = next(images.rglob("0000000.png"))
+    before = {path: path.read_bytes() for path in images.rglob("*.png")}
+    first.write_bytes(bytes(len(before[first])))
+    state = root / "dataset_dict.json"
+    state.write_text(state.read_text() + " ")
+    with pytest.raises(UserError, match="another state of this one"):
+        find_data(root)
+    assert first.read_bytes() == bytes(len(before[first]))
+    find_data(root, replace=True)
+    assert {path: path.read_bytes() for path in images.rglob("*.png")} == before
+
+
 def _saved(root, columns):
     datasets.Dataset.from_dict(columns).save_to_disk(str(root))
 

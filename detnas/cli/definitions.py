@@ -1,4 +1,4 @@
-"""`detnas crd`: the CustomResourceDefinition of DetNASSearch."""
+"""`detnas crd` and `detnas schema`: what checks manifests elsewhere, an API server or an editor."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -28,3 +28,19 @@ def crd(
     from detnas.resource import custom_resource_definition  # the other commands do not need it
 
     print_record(custom_resource_definition(), Format(output))
+
+
+def schema() -> None:
+    """Print the JSON schema of a manifest, by which editors complete and check it.
+
+    `detnas init` writes it beside a manifest, whose first line names it. In another manifest, write
+    the line yourself:
+
+        # yaml-language-server: $schema=detnas.schema.json
+
+    Examples:
+        detnas schema > detnas.schema.json
+    """
+    from detnas.spec.json_schema import manifest_schema  # the other commands do not need it
+
+    print_record(manifest_schema(), Format.JSON)

@@ -19,13 +19,14 @@ def find_module(name: str) -> Any:
         raise
 
 
-def require_module(name: str, what: str, package: str) -> Any:
+def require_module(name: str, what: str, package: str, extra: str = "export") -> Any:
     """The module.
 
     Args:
         name: of the module.
         what: needs it, for the message.
         package: that has it.
+        extra: of detnas, that brings this package and others of its kind.
 
     Raises:
         UserError: it is not installed.
@@ -34,7 +35,6 @@ def require_module(name: str, what: str, package: str) -> Any:
     if module is None:
         raise UserError(
             f"{what} needs the package {package}, which is not installed",
-            f"pip install {package}, or everything that exported files need: "
-            "pip install 'detnas[export]'",
+            f"pip install {package}, or all that such things need: pip install 'detnas[{extra}]'",
         )
     return module
