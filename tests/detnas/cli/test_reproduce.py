@@ -218,6 +218,7 @@ def arms(search: LocalSearch) -> dict[str, Any]:
 def test_plan_compares_its_arms_by_seed(ablations: LocalSearch, plan: Path) -> None:
     ended = detnas(ablations, "reproduce", plan)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count(b"joint.yaml: joint, seed 0") == 1, "rounds share their seeds"
     kept = sorted(path.name for path in (ablations.folder / "results").glob("*-*.json"))
     assert kept == [
         "joint-0.json",
