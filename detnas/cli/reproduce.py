@@ -200,7 +200,7 @@ class _Runs:
             if weights is None:
                 say(f"the store of {other} is gone, so {search.name} trains the base again")
             else:
-                sections["base"] = {"weights": weights, "train": None}
+                sections["base"] = {"weights": weights, "train": None, "zeroInitResidual": None}
         return sections
 
     def _needed(self, search: FolderSearch, other: str, seed: int) -> SearchFigures:
