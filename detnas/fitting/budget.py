@@ -6,12 +6,12 @@ steps that suffices on small data sets, whichever is more; if that takes too lon
 fine-tuning are shortened together, and trials are fewer, until it fits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from detnas.architecture import Architecture
 from detnas.cost import detector_costs
-from detnas.fitting.detectors import Chosen
 from detnas.fitting.machine import (
     GUESSED_GPU_SECONDS_PER_MEGAPIXEL,
     GUESSED_SECONDS_PER_MEGAPIXEL,
@@ -19,6 +19,7 @@ from detnas.fitting.machine import (
 )
 from detnas.own_data.facts import DataFacts
 from detnas.records.settings import DetectorShape, Resolution
+from detnas.spec.teachers import Teachers
 
 PAPER_BASE_EPOCHS, PAPER_TRIAL_EPOCHS, PAPER_TRIALS = 24, 3, 100
 
@@ -134,14 +135,14 @@ def batches(machine: Machine, facts: DataFacts) -> Batches:
 
 
 def costs(
-    chosen: Chosen,
+    base: Architecture,
+    teachers: Teachers,
     shape: DetectorShape,
     classes: int,
     sizes: tuple[Resolution, ...],
     machine: Machine,
 ) -> Costs:
     """Return seconds for an image, from the measured step and the FLOPs of each detector."""
-    teachers = chosen.teachers
     flops = [
         fmean(
             one.flops
@@ -150,7 +151,7 @@ def costs(
             ).values()
         )
         for architecture, neck in (
-            (chosen.architecture, shape.neck),
+            (base, shape.neck),
             *(
                 (teachers.supernet.architecture(one), teachers.supernet.neck_width(one))
                 for one in (teachers.space.largest, teachers.space.smallest)
@@ -207,7 +208,7 @@ def _candidates(
         finetune = max(1, round(base * FINETUNING))
         for compared in (True, False):
             lengths = Lengths(base, pool, trial, finetune, trials, compared, seconds=0.0)
-            yield replace(lengths, seconds=predicted_seconds(facts, machine, each, lengths))
+            yield replace(lengths, seconds=predicted_seconds(facts.images, machine, each, lengths))
 
 
 def enough_epochs(facts: DataFacts, batch: Batches) -> int:
@@ -225,24 +226,26 @@ def _epochs(steps: float, images: int, batch: int) -> int:
     return max(1, -(-int(steps * batch) // images))
 
 
-def predicted_seconds(facts: DataFacts, machine: Machine, each: Costs, lengths: Lengths) -> float:
+def predicted_seconds(
+    images: Mapping[str, int], machine: Machine, each: Costs, lengths: Lengths
+) -> float:
     """Return an estimate of a search's duration.
 
     Args:
-        facts: of the data set.
+        images: number of images of each split.
         machine: that runs it, alone.
         each: seconds for an image.
         lengths: of its trainings.
     """
-    images, workers = facts.training_images, machine.workers
-    scoring = each.scoring * facts.images["val"]
+    training, workers = images["train"], machine.workers
+    scoring = each.scoring * images["val"]
     pool = each.supernet * lengths.pool[0] + each.subnet * sum(lengths.pool[1:])
-    alone = images * (each.step * lengths.base + pool + each.student * lengths.finetune)
+    alone = training * (each.step * lengths.base + pool + each.student * lengths.finetune)
     together = 1.0 if machine.gpus else 1 + _SHARED * (machine.processors - 1)
-    trial = images * each.student * lengths.trial + scoring + _JOB_SECONDS
+    trial = training * each.student * lengths.trial + scoring + _JOB_SECONDS
     seconds = alone / together + lengths.trials * trial / workers
     if lengths.compared:
         trained_on = _LINEAGE * lengths.trial + lengths.finetune
-        seconds += images * each.step * trained_on + scoring
-    tests = each.scoring * facts.images.get("test", 0) * 2
+        seconds += training * each.step * trained_on + scoring
+    tests = each.scoring * images.get("test", 0) * 2
     return seconds + 3 * scoring + tests + 10 * _JOB_SECONDS
