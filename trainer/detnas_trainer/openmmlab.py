@@ -10,11 +10,16 @@ import warnings
 from pathlib import Path
 
 from detnas_trainer import mmcv_ext
+from detnas_trainer.deferred_imports import deferred_imports
 
 mmcv_ext.install()
 
 # They print a message and a warning for every optional package that is missing.
-with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+with (
+    contextlib.redirect_stdout(io.StringIO()),
+    warnings.catch_warnings(),
+    deferred_imports("imgaug", "matplotlib", "pandas", "scipy", "sklearn"),
+):
     warnings.simplefilter("ignore")
     from mmcv import rescale_size
     from mmcv.cnn import fuse_conv_bn
