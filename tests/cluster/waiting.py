@@ -12,9 +12,11 @@ PATIENCE = 120.0
 def eventually(find: Callable[[], Found], seconds: float = PATIENCE) -> Found:
     """Wait until something is found, and return it.
 
-    A field that is not written yet (a KeyError) is not found either.
+    A field that is not written yet (a KeyError) is not found either. It looks less often the longer
+    it waits, since every look costs the processors that all tests share.
     """
-    until = time.monotonic() + seconds
+    begun = time.monotonic()
+    until = begun + seconds
     while True:
         try:
             found, missing = find(), ""
@@ -22,5 +24,6 @@ def eventually(find: Callable[[], Found], seconds: float = PATIENCE) -> Found:
             found, missing = None, f"; the field {error} is missing"
         if found:
             return found
-        assert time.monotonic() < until, f"not within {seconds} s{missing}"
-        time.sleep(0.05)
+        now = time.monotonic()
+        assert now < until, f"not within {seconds} s{missing}"
+        time.sleep(min(0.3, max(0.02, (now - begun) / 10)))

@@ -67,9 +67,6 @@ def test_job_of_two_ranks_killed_and_stopped_ends_with_the_weights_of_one_that_w
     weights, others = workplace.weights(result), workplace.weights(expected)
     assert weights.keys() == others.keys()
     assert all(torch.equal(weights[name], others[name]) for name in others)
-    with launched(workplace, "pool", uri, "again", **TWO) as again:
-        assert again.code() == 0
-    assert "the result was there already" in again.log.read_text()
 
 
 def test_result_of_two_ranks_is_that_of_one_process(workplace: Workplace) -> None:
@@ -122,11 +119,6 @@ def test_stopped_or_lost_machine_ends_both_and_the_job_resumes(workplace: Workpl
 
     with _pair(workplace, uri) as (first, second):
         advanced(first, second)
-        os.kill(second.ranks()[0], signal.SIGKILL)  # its own pod fails, the other resumes later
-        assert (first.code(), second.code()) == (75, 1)
-
-    with _pair(workplace, uri) as (first, second):
-        advanced(first, second)
         second.process.kill()
         assert (first.code(), second.code()) == (75, -signal.SIGKILL)
 
@@ -139,8 +131,8 @@ def test_stopped_or_lost_machine_ends_both_and_the_job_resumes(workplace: Workpl
     second_attempt = workplace.attempt(KEY, 2)
     assert second_attempt is not None
     assert second_attempt.resumed_at == stopped_at
-    assert workplace.attempt(KEY, 4) is not None
-    assert workplace.attempt(KEY, 5) is None
+    assert workplace.attempt(KEY, 3) is not None
+    assert workplace.attempt(KEY, 4) is None
 
 
 def _has_died(process: int) -> bool:
