@@ -101,3 +101,12 @@ def _limit(group: Path) -> float | None:
         if quota != "max" and int(quota) > 0 and int(period) > 0:
             return int(quota) / int(period)
     return None
+
+
+def nvidia_gpus(driver: Path = Path("/proc/driver/nvidia/gpus")) -> int:
+    """Return how many GPUs NVIDIA's driver shows; 0 without one.
+
+    Args:
+        driver: its folder in procfs.
+    """
+    return sum(1 for _ in driver.iterdir()) if driver.is_dir() else 0

@@ -6,20 +6,24 @@ steps that suffices on small data sets, whichever is more; if that takes too lon
 fine-tuning are shortened together, and trials are fewer, until it fits.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from detnas.architecture import Architecture
-from detnas.cost import detector_costs
+from detnas.fitting.detectors import Chosen
 from detnas.fitting.machine import (
     GUESSED_GPU_SECONDS_PER_MEGAPIXEL,
     GUESSED_SECONDS_PER_MEGAPIXEL,
     Machine,
 )
+from detnas.forecast.devices import Devices, on_gpus, on_processors
+from detnas.forecast.forecast import time_forecast
+from detnas.forecast.speed import GUESSED, MEASURED, Speed, timed_speed
+from detnas.forecast.trainings import Trainings
+from detnas.forecast.work import Loads, loads, search_work
 from detnas.own_data.facts import DataFacts
 from detnas.records.settings import DetectorShape, Resolution
-from detnas.spec.teachers import Teachers
+from detnas.records.verbs import Verb
 
 PAPER_BASE_EPOCHS, PAPER_TRIAL_EPOCHS, PAPER_TRIALS = 24, 3, 100
 
@@ -46,24 +50,6 @@ _GRADES = 24
 _SHRINKING = (1 / 6, 1 / 3)
 FINETUNING = 0.3
 """Lengths of the pool's later phases and of the fine-tuning over that of the base."""
-
-_LINEAGE = 5
-"""Trials between the base and the best student, as a guess."""
-
-_FORWARD = 1 / 3
-"""Of a training step is the forward pass."""
-
-_LOSSES = 0.3
-"""What distillation losses add to a step, over a plain one."""
-
-_SCORING = 1.5 * _FORWARD
-"""An image's evaluation at one size: forward, suppression, metrics."""
-
-_JOB_SECONDS = 8.0
-"""Of a job besides its images: start, loading, checkpoints, records."""
-
-_SHARED = 0.6
-"""What each further thread adds to one that trains alone."""
 
 
 @dataclass(frozen=True)
@@ -105,22 +91,18 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class Costs:
-    """Seconds that one worker takes for an image.
+class Pace:
+    """What the searches that are considered take.
 
     Attributes:
-        step: of a plain training step.
-        supernet: of one of the supernet.
-        subnet: of one of a subnet under the supernet.
-        student: of one of a student under a teacher.
-        scoring: of an evaluation at every resolution.
+        load: FLOPs of their detectors.
+        speed: of the machine.
+        devices: that their jobs have.
     """
 
-    step: float
-    supernet: float
-    subnet: float
-    student: float
-    scoring: float
+    load: Loads
+    speed: Speed
+    devices: Devices
 
 
 def batches(machine: Machine, facts: DataFacts) -> Batches:
@@ -134,40 +116,28 @@ def batches(machine: Machine, facts: DataFacts) -> Batches:
     return Batches(16, 16 * len(machine.gpus), 4)
 
 
-def costs(
-    base: Architecture,
-    teachers: Teachers,
+def pace(
+    chosen: Chosen,
     shape: DetectorShape,
     classes: int,
     sizes: tuple[Resolution, ...],
     machine: Machine,
-) -> Costs:
-    """Return seconds for an image, from the measured step and the FLOPs of each detector."""
-    flops = [
-        fmean(
-            one.flops
-            for one in detector_costs(
-                architecture, shape.model_copy(update={"neck": neck}), classes, sizes
-            ).values()
-        )
-        for architecture, neck in (
-            (base, shape.neck),
-            *(
-                (teachers.supernet.architecture(one), teachers.supernet.neck_width(one))
-                for one in (teachers.space.largest, teachers.space.smallest)
-            ),
-        )
-    ]
-    largest, smallest = (one / flops[0] for one in flops[1:])
-    middle = (largest + smallest) / 2
-    step = machine.seconds_per_image or guessed_seconds(machine, sizes)
-    return Costs(
-        step=step,
-        supernet=step * largest,
-        subnet=step * (middle + _FORWARD * largest + _LOSSES),
-        student=step * (1 + _FORWARD * middle + _LOSSES),
-        scoring=step * _SCORING * len(sizes),
-    )
+) -> Pace:
+    """Return what searches with a base take on a machine, from the step timed there or a guess."""
+    load = loads(chosen.architecture, shape, classes, sizes, chosen.teachers)
+    timed = machine.seconds_per_image
+    seconds = guessed_seconds(machine, sizes) if timed is None else timed
+    speed = timed_speed(seconds, load.base, GUESSED if timed is None else MEASURED)
+    return Pace(load, speed, _devices(machine))
+
+
+def _devices(machine: Machine) -> Devices:
+    def at_once(verb: Verb) -> int:
+        return 1 if verb in (Verb.FINETUNE, Verb.BASELINE) else machine.workers
+
+    if machine.gpus:
+        return on_gpus(len(machine.gpus), at_once, lambda _: 1)
+    return on_processors(machine.processors, at_once)
 
 
 def guessed_seconds(machine: Machine, sizes: tuple[Resolution, ...]) -> float:
@@ -176,26 +146,21 @@ def guessed_seconds(machine: Machine, sizes: tuple[Resolution, ...]) -> float:
     return guess * fmean(size.pixels for size in sizes) / 1e6
 
 
-def fitted_lengths(
-    facts: DataFacts, machine: Machine, each: Costs, batch: Batches, hours: float
-) -> Lengths:
+def fitted_lengths(facts: DataFacts, each: Pace, batch: Batches, hours: float) -> Lengths:
     """Return the longest trainings and most trials that fit the hours, or the shortest of all.
 
     Args:
         facts: of the data set.
-        machine: that runs the search.
-        each: seconds for an image.
+        each: what searches take.
         batch: images of a step.
         hours: that the search may take.
     """
-    found = list(_candidates(facts, machine, each, batch))
+    found = list(_candidates(facts, each, batch))
     fitting = [one for one in found if one.seconds <= MARGIN * 3600 * hours]
     return fitting[0] if fitting else min(found, key=lambda one: one.seconds)
 
 
-def _candidates(
-    facts: DataFacts, machine: Machine, each: Costs, batch: Batches
-) -> Iterator[Lengths]:
+def _candidates(facts: DataFacts, each: Pace, batch: Batches) -> Iterator[Lengths]:
     """Yield what is wanted, then less and less of it."""
     images = facts.training_images
     enough = enough_epochs(facts, batch)
@@ -208,7 +173,7 @@ def _candidates(
         finetune = max(1, round(base * FINETUNING))
         for compared in (True, False):
             lengths = Lengths(base, pool, trial, finetune, trials, compared, seconds=0.0)
-            yield replace(lengths, seconds=predicted_seconds(facts.images, machine, each, lengths))
+            yield replace(lengths, seconds=predicted_seconds(facts, each, lengths))
 
 
 def enough_epochs(facts: DataFacts, batch: Batches) -> int:
@@ -226,26 +191,22 @@ def _epochs(steps: float, images: int, batch: int) -> int:
     return max(1, -(-int(steps * batch) // images))
 
 
-def predicted_seconds(
-    images: Mapping[str, int], machine: Machine, each: Costs, lengths: Lengths
-) -> float:
+def predicted_seconds(facts: DataFacts, each: Pace, lengths: Lengths) -> float:
     """Return an estimate of a search's duration.
 
     Args:
-        images: number of images of each split.
-        machine: that runs it, alone.
-        each: seconds for an image.
+        facts: of the data set.
+        each: what searches take.
         lengths: of its trainings.
     """
-    training, workers = images["train"], machine.workers
-    scoring = each.scoring * images["val"]
-    pool = each.supernet * lengths.pool[0] + each.subnet * sum(lengths.pool[1:])
-    alone = training * (each.step * lengths.base + pool + each.student * lengths.finetune)
-    together = 1.0 if machine.gpus else 1 + _SHARED * (machine.processors - 1)
-    trial = training * each.student * lengths.trial + scoring + _JOB_SECONDS
-    seconds = alone / together + lengths.trials * trial / workers
-    if lengths.compared:
-        trained_on = _LINEAGE * lengths.trial + lengths.finetune
-        seconds += training * each.step * trained_on + scoring
-    tests = each.scoring * images.get("test", 0) * 2
-    return seconds + 3 * scoring + tests + 10 * _JOB_SECONDS
+    trainings = Trainings(
+        base=lengths.base,
+        pool=lengths.pool,
+        trial=lengths.trial,
+        trials=lengths.trials,
+        finetune=lengths.finetune,
+        finetuned=1,
+        baselines=int(lengths.compared),
+    )
+    work = search_work(trainings, each.load, facts.images)
+    return time_forecast(work, each.speed, each.devices).wall_seconds.expected

@@ -61,9 +61,9 @@ class Chosen:
 
     @property
     def teachers(self) -> Teachers:
-        """Its pool, whose phases are left open."""
+        """Its pool, with the three phases of the paper, whose lengths are left open."""
         shape = {"supernet": self.supernet} if self.supernet else {}
-        phases = [{"epochs": 1, "learningRate": "0.01"}]
+        phases = [{"epochs": 1, "learningRate": "0.01"}] * 3
         return Teachers.model_validate({**shape, **self.space, "phases": phases})
 
     def detector(self, more: dict[str, Any]) -> DetectorShape:

@@ -89,12 +89,10 @@ def fit(facts: DataFacts, machine: Machine, wishes: Wishes) -> Fit:
     """
     chosen, resolutions, fields = shape_of(facts, machine, wishes)
     shape: DetectorShape = chosen.detector(fields)
-    each = budget.costs(
-        chosen.architecture, chosen.teachers, shape, len(facts.classes), resolutions, machine
-    )
+    each = budget.pace(chosen, shape, len(facts.classes), resolutions, machine)
     batch = budget.batches(machine, facts)
     hours = wishes.hours if wishes.hours is not None else default_hours(machine)
-    lengths = budget.fitted_lengths(facts, machine, each, batch, hours)
+    lengths = budget.fitted_lengths(facts, each, batch, hours)
     notes = []
     if lengths.seconds > 3600 * hours:
         notes.append(

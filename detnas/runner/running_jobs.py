@@ -28,19 +28,6 @@ _LIKELY_KILLER = (
     "search.parallelism needs less"
 )
 
-_TRAINED_TOGETHER = 2
-"""The base and a phase of the pool."""
-
-_MAX_CONCURRENT_JOBS = {
-    Verb.PREPARE: 1,
-    Verb.BASE: _TRAINED_TOGETHER,
-    Verb.POOL: _TRAINED_TOGETHER,
-    Verb.EXTRACT: 1,
-    Verb.TEST: 1,
-    Verb.EXPORT: 1,
-}
-"""Jobs that can run concurrently with one of this verb, including it, if limited."""
-
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
@@ -207,21 +194,6 @@ class RunningJobs:
             taken = attempt_numbers(self._store, job.folder, keys.ATTEMPT)
             number = max([job.attempts + 1, *taken])
             self._store.upload_file(keys.log_key(job.folder, number), job.log)
-
-
-def job_threads(verb: Verb, parallelism: int, processors: int) -> int:
-    """Return the threads of a job, at least 1.
-
-    It depends on the search alone and not on the jobs that happen to run: on a CPU the order of
-    sums, and with it the last digits of a result, depends on the number of threads.
-
-    Args:
-        verb: of the job.
-        parallelism: jobs that the search may run concurrently.
-        processors: that they share.
-    """
-    at_once = min(parallelism, _MAX_CONCURRENT_JOBS.get(verb, parallelism))
-    return max(1, processors // at_once)
 
 
 def describe_exit(code: int) -> str:

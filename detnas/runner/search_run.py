@@ -16,6 +16,7 @@ from detnas.lifecycle.jobs import job_name
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.session import SearchSession
 from detnas.plan.stages import JobId, Phase, Plan, trial_verb
+from detnas.plan.threads import concurrent_jobs, job_threads
 from detnas.processors import processors, requested_threads
 from detnas.records.results import Outcome
 from detnas.records.verbs import Verb
@@ -29,7 +30,6 @@ from detnas.runner.running_jobs import (
     RetryLimits,
     RunningJob,
     RunningJobs,
-    job_threads,
 )
 from detnas.runner.stopping import StopRequest
 from detnas.runner.unchanged_data import changes_since, check_data_unchanged
@@ -182,13 +182,8 @@ class SearchRun:
         return self._server.is_ready
 
     def _start(self, job_id: JobId, folder: str) -> None:
-        spec = self._session.spec
-        parallelism = spec.search.parallelism
-        if job_id.verb is Verb.FINETUNE and spec.finetune is not None:
-            parallelism = min(parallelism, spec.finetune.candidates)
-        if job_id.verb is Verb.BASELINE:
-            parallelism = min(parallelism, len(spec.baselines))
-        share = job_threads(job_id.verb, parallelism, self._settings.processors)
+        at_once = concurrent_jobs(job_id.verb, self._session.spec)
+        share = job_threads(job_id.verb, at_once, self._settings.processors)
         self._jobs.start(job_id, folder, self._settings.threads or share)
 
     def _holds_pool(self) -> bool:

@@ -24,6 +24,7 @@ def ask_trainer(
     request: LookRequest,
     advance: Callable[[int, int], None],
     command: Sequence[str] = TRAINER,
+    otherwise: str = "`detnas init --no-check` does without it",
 ) -> LookAnswer:
     """Return the trainer's answer.
 
@@ -31,6 +32,7 @@ def ask_trainer(
         request: what it should do.
         advance: called with the images that are checked, and all there are.
         command: starts it.
+        otherwise: what the user can do if it fails.
 
     Raises:
         RunError: it failed; the message has the end of what it wrote.
@@ -65,7 +67,7 @@ def ask_trainer(
         ending = " / ".join(errors.strip().splitlines()[-_SHOWN_LINES:]) or last or "no output"
         raise RunError(
             f"the trainer ended with {process.returncode}: {ending}",
-            "`detnas init --no-check` does without it",
+            otherwise,
         ) from None
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from detnas.plan.threads import job_threads
 from detnas.records.verbs import Verb
-from detnas.runner.running_jobs import job_threads
 from tests.detnas.searches.local_run import LocalSearch, QuietWatcher
 
 
