@@ -6,20 +6,21 @@ from typing import Annotated
 import typer
 
 from detnas import __version__
-from detnas.cli.bench import bench
 from detnas.cli.definitions import crd, schema
-from detnas.cli.export import export
-from detnas.cli.init import init
+from detnas.cli.detectors.bench import bench
+from detnas.cli.detectors.export import export
+from detnas.cli.detectors.push import push
+from detnas.cli.detectors.recommend import recommend
 from detnas.cli.inspect import inspect
+from detnas.cli.planning.estimate import estimate
+from detnas.cli.planning.init import init
+from detnas.cli.planning.validate import validate
 from detnas.cli.pools import pools
-from detnas.cli.push import push
-from detnas.cli.recommend import recommend
 from detnas.cli.report import report
 from detnas.cli.reproduce import reproduce
 from detnas.cli.run import run
 from detnas.cli.status import status
 from detnas.cli.terminal import keep_codes_off_files, say, show_error
-from detnas.cli.validate import validate
 from detnas.errors import UserError
 from detnas.process_setup import ensure_utf8_mode, guard_standard_streams
 
@@ -44,6 +45,8 @@ app = typer.Typer(
 
         detnas validate search.yaml
 
+        detnas estimate search.yaml
+
         detnas run search.yaml
 
         detnas report search.yaml
@@ -54,6 +57,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(init)
+app.command()(estimate)
 app.command()(run)
 app.command()(status)
 app.command()(recommend)

@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 
 from detnas.cli.find_search import NamespaceOption, StoreOption
-from detnas.cli.named_files import check_files_to_come
 from detnas.cli.output import Format, FormatOption, write_record
+from detnas.cli.planning.named_files import check_files_to_come
 from detnas.cli.report import readable_place
 from detnas.cli.terminal import console as console_for
 from detnas.cli.terminal import say, show_error

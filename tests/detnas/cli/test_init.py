@@ -139,8 +139,8 @@ def test_a_manifest_is_replaced_only_by_force(tmp_path, detnas, pets):
 
 def test_broken_images_are_named_and_nothing_is_written(tmp_path, detnas, pets, monkeypatch):
     broken = LookAnswer(images=("a.png: missing; restore it",) * 5, seconds_per_image=0.1)
-    monkeypatch.setattr("detnas.cli.init.has_trainer", lambda: True)
-    monkeypatch.setattr("detnas.cli.init.ask_trainer", lambda *_: broken)
+    monkeypatch.setattr("detnas.cli.planning.init.has_trainer", lambda: True)
+    monkeypatch.setattr("detnas.cli.planning.init.ask_trainer", lambda *_: broken)
     code, out, err = detnas("init", pets, "--to", tmp_path / "search.yaml")
     assert code == 2
     assert "5 annotated images cannot be used, and nothing was written" in err

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from detnas.architecture import encode
-from detnas.cli.cluster_warnings import cluster_warnings
-from detnas.cli.named_files import is_local, wrong_files
 from detnas.cli.output import Format, FormatOption, print_lines, print_record
+from detnas.cli.planning.cluster_warnings import cluster_warnings
+from detnas.cli.planning.named_files import is_local, wrong_files
 from detnas.cli.terminal import say
 from detnas.errors import UserError
 from detnas.plan.advice import fit_warnings

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.prompt import Confirm, FloatPrompt
 
+from detnas.cli.planning.validate import missing_files, warnings
 from detnas.cli.terminal import console as console_for
 from detnas.cli.terminal import say
-from detnas.cli.validate import missing_files, warnings
 from detnas.errors import UserError
 from detnas.fitting.data_report import data_report
 from detnas.fitting.detectors import THIN, ModelName, suitable_model

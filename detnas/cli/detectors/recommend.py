@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from detnas.cli.benchmarks import read_benchmark
+from detnas.cli.detectors.benchmarks import read_benchmark
 from detnas.cli.find_search import NamespaceOption, SearchArgument, StoreOption, find_search
 from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.terminal import say

@@ -1,0 +1,1 @@
+"""Commands for before a search: its manifest, its data, its machine, its time."""
