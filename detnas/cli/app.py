@@ -12,6 +12,7 @@ from detnas.cli.detectors.export import export
 from detnas.cli.detectors.push import push
 from detnas.cli.detectors.recommend import recommend
 from detnas.cli.inspect import inspect
+from detnas.cli.planning.doctor import doctor
 from detnas.cli.planning.estimate import estimate
 from detnas.cli.planning.init import init
 from detnas.cli.planning.validate import validate
@@ -58,6 +59,7 @@ app = typer.Typer(
 )
 app.command()(init)
 app.command()(estimate)
+app.command()(doctor)
 app.command()(run)
 app.command()(status)
 app.command()(recommend)

@@ -82,6 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.verb == "look":
         _look()
         _leave_at_once(0)
+    if options.verb == "machine":
+        from detnas_trainer.machine import trainer_machine
+
+        print(trainer_machine().model_dump_json(by_alias=True), flush=True)
+        _leave_at_once(0)
     from detnas_trainer.jobs import run
 
     code = run(options.verb, options.uri)
@@ -158,6 +163,12 @@ def _parser() -> argparse.ArgumentParser:
         help="check a data set and time a training step, for `detnas init`",
         description="Read a request as JSON on standard input; print what is wrong with the data "
         "set, the GPUs, and how long a training step takes. `detnas init` starts it.",
+    )
+    verbs.add_parser(
+        "machine",
+        help="print the libraries, operators and GPUs of this machine, for `detnas doctor`",
+        description="Import what jobs need, compute a little on every device, and print as JSON "
+        "what works. `detnas doctor` starts it.",
     )
     described = verbs.add_parser(
         "describe",
