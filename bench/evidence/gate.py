@@ -1,6 +1,6 @@
 """Whether a benchmark can tell one method from another: what must be true before arms are compared.
 
-    python -m bench.evidence.gate SEARCH [--longer SEARCH] [--pool-images 64]
+    python -m bench.evidence.gate SEARCH [--longer SEARCH]
 
 SEARCH is the folder of a search, or its URI, that has trained its base and its pool. It is checked,
 on the validation images at the largest resolution, and without training, that

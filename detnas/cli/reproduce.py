@@ -20,6 +20,7 @@ from detnas.reproduction.measuring import read_finished, spec_digest
 from detnas.reproduction.plan import check_plan, load_plan
 from detnas.reproduction.searches import FolderSearch, check_rows, end_like, load_searches
 from detnas.reproduction.tables import load_tables
+from detnas.reproduction.time_budget import time_budget
 from detnas.reproduction.writing import write_tables
 from detnas.runner.opening import Overrides, Sections
 from detnas.runner.stopping import StopRequest, stop_on_signals
@@ -60,7 +61,8 @@ def reproduce(
     A plan is a YAML file that names such a folder, how many seeds each search runs with, and which
     detectors are compared: they are written as arms.md and arms.json, with differences paired by
     seed. The figures of each finished search are kept in the plan's folder of results, and what is
-    there does not run again, also where its store is gone.
+    there does not run again, also where its store is gone. How long the others will take is
+    estimated first, from a measured training step.
 
     Exit codes: 0 all searches ended, 1 one failed, 2 a file cannot be used; stopped: 129, 130, 143.
 
@@ -104,8 +106,10 @@ def _reproduce_plan(
     check_rows(tables, searches)
     runs = _Runs(overrides, benchmarks, loaded.results)
     folder = to or loaded.results
+    planned = [*loaded.plan.runs(searches)]
+    _say_budget([one for one in planned if not runs.is_kept(*one)])
     with stop_on_signals() as stop:
-        for search, seed in loaded.plan.runs(searches):
+        for search, seed in planned:
             runs.run(search, seed, stop)
             # After each, since all of them may take days.
             written = write_arms(folder, loaded.plan.arms, runs.by_search(), runs.failed)
@@ -114,6 +118,24 @@ def _reproduce_plan(
         _say_written(write_tables(folder, tables, runs.by_search(), runs.failed))
     if runs.failed:
         raise typer.Exit(FAILED)
+
+
+def _say_budget(left: Sequence[tuple[FolderSearch, int]]) -> None:
+    """Write how long the searches will take that are left; without a measurement, why not."""
+    if not left:
+        return
+    say(f"to run: {len(left)}; measuring a training step")
+    try:
+        budget = time_budget(left)
+    except UserError as error:
+        say(f"no time budget: {error}")
+        return
+    step = budget.machine.seconds_per_image or 0.0
+    hours = sum(budget.seconds.values()) / 3600
+    say(f"about {hours:.1f} h on {budget.machine.name}, by {step:.4f} s for an image in training:")
+    for name, seconds in budget.seconds.items():
+        seeds = budget.seeds[name]
+        say(f"  {name}, {seeds} seed{'s' * (seeds > 1)}: {seconds / 3600:.1f} h")
 
 
 def _say_written(places: Sequence[Path]) -> None:
@@ -145,6 +167,10 @@ class _Runs:
         for (name, _), figures in self.finished.items():
             found.setdefault(name, []).append(figures)
         return found
+
+    def is_kept(self, search: FolderSearch, seed: int) -> bool:
+        """Whether there is a file of its figures."""
+        return self._results is not None and self._place(search, seed).exists()
 
     def run(self, search: FolderSearch, seed: int, stop: StopRequest) -> None:
         """Run or continue one, unless its figures were kept; its failure is recorded.
@@ -200,7 +226,7 @@ class _Runs:
             if weights is None:
                 say(f"the store of {other} is gone, so {search.name} trains the base again")
             else:
-                sections["base"] = {"weights": weights, "train": None}
+                sections["base"] = {"weights": weights, "train": None, "zeroInitResidual": None}
         return sections
 
     def _needed(self, search: FolderSearch, other: str, seed: int) -> SearchFigures:

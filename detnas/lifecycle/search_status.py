@@ -27,7 +27,7 @@ from detnas.lifecycle.status import (
 )
 from detnas.plan.advice import likely_causes
 from detnas.plan.front import pareto_front, thinned
-from detnas.plan.stages import FinalJob, JobId, plan
+from detnas.plan.stages import JobId, plan
 from detnas.plan.winner import TrainedDetector
 from detnas.records.progress import Progress
 from detnas.records.results import Outcome, Score, SplitSummary
@@ -71,8 +71,9 @@ def search_status(
         active=active,
         seconds_left=search_seconds_left(state, spec, [job.progress for job in active]),
         finetune_problem=_finetune_problem(state),
+        baseline_problem=_baseline_problem(state),
         finetuned=_finetuned_status(state),
-        compared=tuple(_compared(state)),
+        compared=tuple(compared_detectors(state)),
         cost=search_cost(state, spec),
         **_finished_trials(state.history.summary),
     )
@@ -159,16 +160,21 @@ def _base_status(scorer: Scorer) -> DetectorStatus:
 
 
 def _finetune_problem(state: SearchState) -> str:
-    lost = [
-        job.result.message
-        for job in _lost(state)
-        if job.result is not None and job.verb is Verb.FINETUNE
-    ]
-    return "; ".join(lost)
+    lost = state.final_stages.lost if state.final_stages is not None else ()
+    tunings = (job.result for job in lost if job.verb is Verb.FINETUNE)
+    return "; ".join(result.message for result in tunings if result is not None)
 
 
-def _lost(state: SearchState) -> Iterable[FinalJob]:
-    return state.final_stages.lost if state.final_stages is not None else ()
+def _baseline_problem(state: SearchState) -> str:
+    stages = state.final_stages
+    if stages is None:
+        return ""
+    lost = tuple(stages.lost)
+    return "; ".join(
+        f"{one.baseline.words}: {one.job.result.message}"
+        for one in stages.baselines
+        if one.job in lost and one.job.result is not None
+    )
 
 
 def _finetuned_status(state: SearchState) -> DetectorStatus | None:
@@ -178,8 +184,8 @@ def _finetuned_status(state: SearchState) -> DetectorStatus | None:
     return _trained_status(state.scorer, finetuned, state.final_stages)
 
 
-def _compared(state: SearchState) -> Iterator[ComparedDetector]:
-    """The base, the baselines and the finalists, once the winner is chosen among them."""
+def compared_detectors(state: SearchState) -> Iterator[ComparedDetector]:
+    """Yield the base, the baselines and the finalists, once the winner is chosen among them."""
     stages, scorer = state.final_stages, state.scorer
     if stages is None or stages.winner is None or scorer is None:
         return

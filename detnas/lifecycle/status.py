@@ -150,6 +150,7 @@ class SearchStatus(Schema):
         test_images: test images; 0 without a test split.
         likely_causes: what may have kept students from beating the base, if none did.
         finetune_problem: why the fine-tuning was lost; empty if it was not.
+        baseline_problem: likewise, of a baseline.
         top: the best trials, best first.
         front: the detectors that none is as accurate and as cheap as, by rising cost: at most
             `MAX_FRONT`, evenly spread.
@@ -187,6 +188,7 @@ class SearchStatus(Schema):
     test_images: Count = 0
     likely_causes: tuple[str, ...] = ()
     finetune_problem: str = ""
+    baseline_problem: str = ""
     top: tuple[TrialStatus, ...] = ()
     front: tuple[MeasuredDetector, ...] = ()
     front_size: Count = 0

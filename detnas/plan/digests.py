@@ -113,6 +113,8 @@ def pool_digest(spec: SearchSpec, data_digest: str, image_listing: str = "") -> 
         "bnImages": teachers.bn_images,
         "seed": teachers.seed,
     }
+    if not teachers.zero_init_residual:  # left out where it is as ever: pools retain their names
+        covered["zeroInitResidual"] = False
     if image_listing:
         covered[IMAGE_LISTING] = image_listing
     return settings_digest(covered)[:_DIGITS]

@@ -45,7 +45,7 @@ def exported_latencies(exports: Iterable[FinishedExport]) -> Iterator[MeasuredLa
                     trial=export.trial,
                     finetuned=export.finetuned,
                     resolution=export.resolution,
-                    device=file.latency.device,
+                    device=file.latency.where,
                     milliseconds=file.latency.median,
                     file=file.path,
                     map=_map_on_all(file, result),
@@ -69,23 +69,35 @@ def benchmarked_latencies(
     A file is recognised by its content.
     """
     by_digest = {
-        artifact.sha256: export for export in exports for artifact in export.result.files.values()
+        artifact.sha256: (export, role)
+        for export in exports
+        for role, artifact in export.result.files.items()
     }
     found, others = [], []
     for one in benchmark.files:
-        export = by_digest.get(one.sha256)
-        if export is None:
+        if one.sha256 not in by_digest:
             others.append(one)
             continue
+        export, role = by_digest[one.sha256]
+        known = _exported_file(export.result, role)
+        is_scored = known is not None and known.map is not None
         found.append(
             MeasuredLatency(
                 trial=export.trial,
                 finetuned=export.finetuned,
                 resolution=export.resolution,
-                device=benchmark.device,
+                device=one.latency.where,
                 milliseconds=one.latency.median,
                 file=one.file,
-                map=one.map,
+                # On the search's images, like that of other detectors; else on those of the bench.
+                map=_map_on_all(known, export.result) if known and is_scored else one.map,
+                map_error=known.map_error if known and is_scored else None,
             )
         )
     return found, others
+
+
+def _exported_file(result: ExportResult, role: str) -> ExportedFile | None:
+    """What the export states of a file; of an OpenVINO IR, `role` is its file of weights."""
+    stem = role.removesuffix(".bin")
+    return next((one for one in result.exported if one.path in (role, f"{stem}.xml")), None)

@@ -109,22 +109,28 @@ def recommend(
     # Files are what is taken away; one machine may have two names, one of them for the training.
     files = [one for one in measured if one.file] if limits.device is None else []
     devices = sorted({one.device for one in files or measured})
-    device = limits.device or (devices[0] if len(devices) == 1 else "")
+    meant = [one for one in devices if _is_meant(one, limits.device)]
     timed = {one.identity: one for one in detectors}
     candidates = [
         _Candidate(timed[one.identity], one)
         for one in measured
-        if one.device.casefold() == device.casefold() and one.identity in timed
+        if [one.device] == meant and one.identity in timed
     ]
     if candidates:
         return _chosen(name, candidates, limits)
-    return Recommendation(objective=name, reason=_untimed(limits.device, devices))
+    return Recommendation(objective=name, reason=_untimed(limits.device, devices, meant))
 
 
-def _untimed(device: str | None, devices: Sequence[str]) -> str:
+def _is_meant(device: str, named: str | None) -> bool:
+    """Whether a device is the one that is named, which may leave out the number of threads."""
+    return named is None or f"{device}, ".casefold().startswith(f"{named}, ".casefold())
+
+
+def _untimed(device: str | None, devices: Sequence[str], meant: Sequence[str]) -> str:
+    if len(meant) > 1:
+        which = "none is named" if device is None else f"'{device}' may be each of them"
+        return f"latencies of several devices are known, and {which}: {_listed(meant)}"
     known = f"; there are latencies on {_listed(devices)}" if devices else ""
-    if device is None and devices:
-        return f"latencies of several devices are known, and none is named: {_listed(devices)}"
     where = f" on {device}" if device else ""
     return (
         f"no latency{where} is known{known}; measure exported files there with 'detnas bench', and "

@@ -26,6 +26,7 @@ class TrainedDetector:
         map: mAP there, a fraction.
         tuned: it was fine-tuned after its trial.
         baseline: which baseline it is; None for the base and a student.
+        estimate: of H, by which its trial was selected; None if that was the score.
     """
 
     trial: int | None
@@ -37,6 +38,7 @@ class TrainedDetector:
     map: float
     tuned: bool = False
     baseline: Baseline | None = None
+    estimate: float | None = None
 
     @property
     def name(self) -> str:
@@ -273,8 +275,7 @@ def _of_trial(candidate: Candidate, *, is_best: bool = False) -> Winner:
     trial = f"trial {best.trial}"
     if finetuned is None:
         reason = f"fine-tuning failed ({failure})" if failure else "no fine-tuning was asked for"
-        found = "is the best of all trials, with H" if is_best else "has H"
-        return Winner(best, f"{trial} {found} {best.score:.4f}; {reason}")
+        return Winner(best, f"{trial} {_standing(best, is_best=is_best)}; {reason}")
     if finetuned.result.is_upgraded:
         maps = f"{100 * best.map:.2f} % to {100 * finetuned.map:.2f} %"
         change = f"upgrade and fine-tuning took the mAP of {trial} from {maps}"
@@ -283,3 +284,11 @@ def _of_trial(candidate: Candidate, *, is_best: bool = False) -> Winner:
     if not best.is_better(finetuned):
         return Winner(finetuned, change)
     return Winner(best, f"{change}, so {trial} as it was is the best student")
+
+
+def _standing(student: TrainedDetector, *, is_best: bool) -> str:
+    """By which H a trial's student was selected."""
+    h = f"H {student.score:.4f}"
+    if student.estimate is not None:
+        h = f"an estimated H of {student.estimate:.4f} ({student.score:.4f} measured)"
+    return f"is the best of all trials, with {h}" if is_best else f"has {h}"

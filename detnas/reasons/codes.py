@@ -276,6 +276,10 @@ class ReasonCode(Documented):
     """the fine-tuning was lost to `infrastructure`; the best trial's student is exported as it was
     Do: nothing, if that is acceptable; else fix the cause, suspend and resume: the student is
     fine-tuned, and exported again if it is better"""
+    BASELINE_FAILED = "BaselineFailed", _STOPPED, NEEDS_ATTENTION
+    """a baseline was lost to `infrastructure`; the search ends without it
+    Do: nothing, if that is acceptable; else fix the cause, suspend and resume: the baseline is
+    trained, and compared"""
     FAILED = "Failed", _STOPPED
     """data check, base, a phase of the pool or the export failed for good, or no trial succeeded
     Do: fix the cause, suspend and resume; an error in `spec` is corrected in a new search; the

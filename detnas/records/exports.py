@@ -112,6 +112,16 @@ class FileLatency(Schema):
     threads: Positive
     device: str
 
+    @property
+    def where(self) -> str:
+        """Device and threads, such as ``AMD EPYC 9654, 4 threads``: fewer are another device."""
+        return on_threads(self.device, self.threads)
+
+
+def on_threads(processor: str, threads: int) -> str:
+    """Name of a processor of which so many threads compute."""
+    return f"{processor}, {threads} thread{'' if threads == 1 else 's'}"
+
 
 class ExportedFile(Schema):
     """One file of an exported folder, and what was measured on it.

@@ -151,6 +151,7 @@ class BaseRequest(TrainingRequest):
             for a detector's, and refuses it.
         frozen_stages: the stem and this many stages are not trained; -1 trains everything.
         norm_eval: the backbone's batch norms keep their statistics in training.
+        zero_init_residual: residual branches begin at zero where there are no weights.
     """
 
     kind: Literal["Base"] = "Base"
@@ -160,6 +161,7 @@ class BaseRequest(TrainingRequest):
     weights_part: Literal["Detector", "Backbone"] = added(1, "Detector")
     frozen_stages: Annotated[int, Field(ge=-1, strict=True)] = added(1, -1)
     norm_eval: Flag = added(1, False)
+    zero_init_residual: Flag = added(1, default=True)
 
 
 class PoolPhaseRequest(TrainingRequest):
@@ -176,6 +178,7 @@ class PoolPhaseRequest(TrainingRequest):
         bn_images: training images over which batch norm statistics are computed.
         own_statistics: so are those of the supernet that teaches; in earlier versions it kept the
             running ones of its training.
+        zero_init_residual: residual branches of the supernet begin phase 0 at zero.
     """
 
     kind: Literal["PoolPhase"] = "PoolPhase"
@@ -189,6 +192,7 @@ class PoolPhaseRequest(TrainingRequest):
     distillation: Distillation = Distillation()
     bn_images: Positive = 32
     own_statistics: Flag = added(1, default=False)
+    zero_init_residual: Flag = added(1, default=True)
 
 
 class PoolLayout(Schema):
@@ -252,6 +256,7 @@ class StudentRequest(TrainingRequest):
         parent_weights: the parent's weights, with the distillation adaptor where it has one.
         inherit: the student starts with them; else from a new initialisation, and they only rank
             what the action removes.
+        zero_init_residual: residual branches of such a new initialisation begin at zero.
         action: what to do to the parent; None if only the teacher changes. A trainer that does not
             know one refuses the request.
         teacher: the subnet that teaches; none trains plainly.
@@ -277,6 +282,7 @@ class StudentRequest(TrainingRequest):
     pool: Pool | None = None
     distillation: Distillation = Distillation()
     inherit: Flag = added(1, default=True)
+    zero_init_residual: Flag = added(1, default=True)
     draws_teachers: Flag = added(1, default=False)
     external: Artifact | None = added(1)
     new_adaptor: Flag = added(1, default=False)

@@ -159,6 +159,12 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             "frozenStages and normEval say what a training from weights keeps; give train, and "
             "weights or backboneWeights",
         ),
+        Rule(
+            "self.?zeroInitResidual.orValue(true)"
+            " || !(has(self.weights) || has(self.backboneWeights))",
+            "zeroInitResidual says how a training from nothing begins; leave it out with weights "
+            "or backboneWeights",
+        ),
         _architecture_fits(),
     ),
     DataSource: (

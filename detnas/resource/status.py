@@ -17,6 +17,9 @@ from detnas.schema import Count, Flag, Schema
 MAX_STATUS_BYTES = 64 * 1024
 """Bytes of JSON that no status exceeds."""
 
+MAX_COMPARED = 8
+"""Detectors that the search came to, of which the status names the first."""
+
 
 def _in_seconds(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(microsecond=0)
@@ -234,7 +237,7 @@ class ResourceStatus(Schema):
     base: DetectorSummary | None = Field(None, description="The base detector.")
     best: DetectorSummary | None = Field(None, description="The best student so far.")
     exported: Exported | None = Field(None, description="The exported detector.")
-    compared: Annotated[tuple[Compared, ...], AtMost(8)] = Field(
+    compared: Annotated[tuple[Compared, ...], AtMost(MAX_COMPARED)] = Field(
         (), description="The base and what the search came to; the report lists more than 8."
     )
     flops_change: Size | None = Field(

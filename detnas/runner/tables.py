@@ -9,7 +9,13 @@ from rich.text import Text
 
 from detnas.gain import Gain, measured_on
 from detnas.lifecycle.search_cost import SearchCost
-from detnas.lifecycle.status import DetectorStatus, JobProgress, SearchStatus
+from detnas.lifecycle.status import (
+    ComparedDetector,
+    DetectorStatus,
+    JobProgress,
+    OnTest,
+    SearchStatus,
+)
 from detnas.plan.front import MeasuredDetector
 from detnas.plan.recommendation import Recommendation
 from detnas.records.progress import Progress
@@ -187,34 +193,52 @@ def comparison(status: SearchStatus) -> RenderableType:
 def finalists(status: SearchStatus) -> RenderableType | None:
     """Return what the search came to, beside the base; None if that is one student alone.
 
-    Of baselines it has the lead of what was exported, with its paired interval.
+    Of baselines it has the lead of what was exported, with its paired interval. Every table fits
+    into 80 columns.
     """
     if len(status.compared) < _SEVERAL:
         return None
-    test = any(one.detector and one.detector.on_test for one in status.compared)
-    leads = [one.lead for one in status.compared if one.lead is not None]
-    table = Table("compared", "H", "mAP", "FLOPs", *(["H, test", "mAP, test"] if test else []))
+    parts: list[RenderableType] = [_compared(status)]
+    if any(one.lead or (one.detector and one.detector.on_test) for one in status.compared):
+        parts += [Text(), _comparisons(status.compared)]
+    parts += [Text(f"{one.name}: {one.message}") for one in status.compared if one.message]
+    return Group(*parts)
+
+
+def _compared(status: SearchStatus) -> Table:
+    table = _narrow("compared", "H", "mAP", "FLOPs", "")
+    for one in status.compared:
+        cells = _cells(one.detector, status.base) if one.detector else ("",) * len(_HEADINGS)
+        h, mean_ap, flops = cells[0], cells[3], cells[4]
+        table.add_row(one.name, h, mean_ap, flops, "exported" if one.exported else "")
+    return table
+
+
+def _comparisons(compared: Sequence[ComparedDetector]) -> Table:
+    """What the test images say, and the leads over the baselines."""
+    leads = [one.lead for one in compared if one.lead is not None]
+    has_test = any(one.detector and one.detector.on_test for one in compared)
+    headings = ("H, test", "mAP, test") if has_test else ()
+    table = _narrow("", *headings, *(["lead of the exported"] if leads else []))
     if leads:
         table.caption, table.caption_justify = f"lead: on {leads[0].where}", "left"
-        table.add_column("lead of the exported")
-    table.add_column("")
-    for one in status.compared:
-        cells = _compared_cells(one.detector, status.base) if one.detector else [""] * 5
+    for one in compared:
+        tested = one.detector.on_test if one.detector else None
+        cells = _tested_cells(tested) if has_test else []
         lead = [_lead(one.lead)] if leads else []
-        notes = [*(["exported"] if one.exported else []), *([one.message] if one.message else [])]
-        table.add_row(one.name, *cells[: 5 if test else 3], *lead, "; ".join(notes))
+        if any((*cells, *lead)):
+            table.add_row(one.name, *cells, *lead)
     return table
+
+
+def _narrow(*headings: str) -> Table:
+    return Table(*headings, box=None, pad_edge=False, collapse_padding=True)
 
 
 def _lead(gain: Gain | None) -> str:
     if gain is None:
         return ""
     return f"{gain.difference:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
-
-
-def _compared_cells(detector: DetectorStatus, base: DetectorStatus | None) -> list[str]:
-    h, _, _, mean_ap, flops, _, _, test_h, test_map = _cells(detector, base)
-    return [h, mean_ap, flops, test_h, test_map]
 
 
 _SEVERAL = 3
@@ -245,9 +269,16 @@ def _cells(detector: DetectorStatus, base: DetectorStatus | None) -> tuple[str, 
         f"{detector.flops / 1e9:.3f} G{flops}",
         f"{detector.parameters / 1e6:.3f} M{parameters}",
         f"{latency.milliseconds:.1f} ms ({latency.device})" if latency else "",
-        with_error(tested.h, tested.h_error, 4) if tested else "",
-        f"{with_error(100 * tested.map, _percent(tested.map_error), 2)} %" if tested else "",
+        *_tested_cells(tested),
     )
+
+
+def _tested_cells(tested: OnTest | None) -> list[str]:
+    """H and mAP on the test images."""
+    if tested is None:
+        return ["", ""]
+    mean_ap = f"{with_error(100 * tested.map, _percent(tested.map_error), 2)} %"
+    return [with_error(tested.h, tested.h_error, 4), mean_ap]
 
 
 def with_error(value: float, error: float | None, digits: int) -> str:

@@ -118,6 +118,14 @@ class Base(Schema):
         description="The backbone's batch norms keep their statistics while the base is trained. "
         "Default: true with backboneWeights, else false.",
     )
+    zero_init_residual: Flag = added(
+        1,
+        default=True,
+        description="The last batch norm of every residual branch is initialised at 0, as mmdet "
+        "does, so that a block begins as its shortcut; false initialises it at 1, so that every "
+        "branch takes part from the first step. It is also that of students that inherit no "
+        "weights; on MobileNetV2 it has no effect.",
+    )
     train: BaseTraining | None = Field(
         None, description="Train the base before the search; required without weights."
     )
@@ -145,6 +153,11 @@ class Base(Schema):
         if kept and (self.initial_weights is None or self.train is None):
             raise ValueError(
                 "frozenStages and normEval say what a training from weights keeps; give train, and "
+                "weights or backboneWeights"
+            )
+        if not self.zero_init_residual and self.initial_weights is not None:
+            raise ValueError(
+                "zeroInitResidual says how a training from nothing begins; leave it out with "
                 "weights or backboneWeights"
             )
 

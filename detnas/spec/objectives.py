@@ -20,8 +20,9 @@ class DetectorLimits(Schema):
     )
     device: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
         None,
-        description="Device whose latencies count, as the export or `detnas bench` names it. "
-        "Default: the only one with latencies, of exported files if there are any.",
+        description="Device whose latencies count, as the export or `detnas bench` names it; "
+        "the number of threads may be left out while only one was measured. Default: the only one "
+        "with latencies, of exported files if there are any.",
     )
     max_latency_ms: Annotated[Fraction, Field(gt=0)] | None = Field(
         None, description="Longest time of one image, in milliseconds."

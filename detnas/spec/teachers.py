@@ -106,6 +106,11 @@ class Teachers(Schema):
     micro_batch: Positive | None = added(1, description=MICRO_BATCH)
     precision: Precision | None = added(1, description=PRECISION + " By default Auto.")
     activation_checkpointing: Flag = added(1, default=False, description=ACTIVATION_CHECKPOINTING)
+    zero_init_residual: Flag = added(
+        1,
+        default=True,
+        description="As base.zeroInitResidual, for the supernet's training.",
+    )
     sort_channels: Flag = Field(
         True, description="Order channels by importance once, before the first shrinking phase."
     )

@@ -184,6 +184,16 @@ def test_mobilenetv2_starts_with_no_norm_at_zero() -> None:
     assert all((scale == 1).all() for scale in scales)
 
 
+@pytest.mark.parametrize("zero", [True, False])
+@pytest.mark.parametrize("depth", [18, 50])
+def test_residual_branches_begin_as_mmdets_do(depth: int, zero: bool) -> None:
+    stock = ResNet(depth, zero_init_residual=zero)
+    stock.init_weights()
+    ours = build(standard(depth), zero_init_residual=zero).state_dict()
+    scales = {name: p for name, p in stock.named_parameters() if p.ndim == 1}
+    assert all(torch.equal(ours[name], scale) for name, scale in scales.items())
+
+
 @pytest.mark.parametrize("name", ["basic", "mobilenetv2"])
 def test_frozen_stages_do_not_train(name: str) -> None:
     backbone = build(MIXED[name], frozen_stages=1).train()

@@ -221,6 +221,8 @@ class EvolvableBackbone(BaseModule):
         deformable: stages, from 1, whose 3×3 convolutions are deformable; Bottleneck and ResNeXt.
         frozen_stages: stem and this many stages are not trained; -1 trains everything.
         norm_eval: batch norms keep their statistics in training.
+        zero_init_residual: the last batch norm of a block is initialised at 0, so that the block
+            begins as its shortcut; not in MobileNetV2, where no shortcut carries the stream.
         init_cfg: mmengine's initialisation; none initialises as mmdet's ResNet does.
 
     Raises:
@@ -238,6 +240,7 @@ class EvolvableBackbone(BaseModule):
         deformable: Sequence[int] = (),
         frozen_stages: int = -1,
         norm_eval: bool = False,
+        zero_init_residual: bool = True,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -256,6 +259,7 @@ class EvolvableBackbone(BaseModule):
             raise ValueError(f"frozen_stages: {frozen_stages}; -1 (none) to {_STAGES}")
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.zero_init_residual = zero_init_residual
         self.stem_block: _StemBlock | None = None
         self.conv2: nn.Conv2d | None = None
         self.relu: nn.Module = nn.ReLU(inplace=True)
@@ -302,7 +306,7 @@ class EvolvableBackbone(BaseModule):
     def init_weights(self) -> None:
         """Kaiming normal for convolutions, 1 and 0 for batch norms.
 
-        The last of a block is at 0, but in MobileNetV2, where no shortcut carries the stream.
+        With `zero_init_residual` the last of a block is at 0.
         """
         if self.init_cfg:
             super().init_weights()
@@ -315,7 +319,7 @@ class EvolvableBackbone(BaseModule):
         for module in self.modules():
             if isinstance(module, DeformableConvolution):
                 module.reset_offsets()
-            if isinstance(module, BasicBlock | Bottleneck):
+            if self.zero_init_residual and isinstance(module, BasicBlock | Bottleneck):
                 nn.init.zeros_(getattr(module, f"bn{module.layers}").weight)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -29,13 +29,19 @@ ADAPTOR_PREFIX = f"{ADAPTOR}."
 
 
 def build_detector(
-    architecture: Architecture, shape: DetectorShape, classes: int, neck: int | None = None
+    architecture: Architecture,
+    shape: DetectorShape,
+    classes: int,
+    neck: int | None = None,
+    *,
+    zero_init_residual: bool = True,
 ) -> TwoStageDetector:
     """A freshly initialised detector; draws from torch's global generator.
 
-    The arguments are those of `detector_config`.
+    `zero_init_residual` is the backbone's; the other arguments are those of `detector_config`.
     """
     detector = _build(detector_config(architecture, shape, classes, neck))
+    detector.backbone.zero_init_residual = zero_init_residual
     with _quiet():
         detector.init_weights()
     return detector

@@ -10,6 +10,7 @@ import torch
 
 from detnas.errors import UserError
 from detnas.processors import processor_name
+from detnas.records.exports import on_threads
 from detnas.records.results import Latency
 from detnas.records.settings import Resolution
 from detnas_trainer.data.detection_data import Batch, DetectionData, collate
@@ -100,7 +101,7 @@ def device_name() -> str:
     """The GPU's name, or ``CPU`` with the number of threads in use."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"CPU, {torch.get_num_threads()} threads"
+    return on_threads("CPU", torch.get_num_threads())
 
 
 class OtherDeviceError(UserError):

@@ -16,6 +16,7 @@ from detnas.cli.terminal import console, say
 from detnas.errors import UserError
 from detnas.processors import processor_name, processors
 from detnas.records.benchmark import THROTTLED_ABOVE, Benchmark, BenchmarkedFile
+from detnas.records.exports import on_threads
 from detnas.records.settings import Resolution
 
 if TYPE_CHECKING:  # they import numpy, which only this command needs
@@ -214,5 +215,5 @@ def _print_table(found: Benchmark) -> None:
         )
     print_lines(table)
     images = f"{found.images} images" if found.images else "noise: give --images for a real figure"
-    threads = f"{found.threads} thread{'s' if found.threads > 1 else ''}"
-    say(f"{found.device}, {threads}; {found.files[0].latency.runs} runs each, {images}")
+    where, runs = on_threads(found.device, found.threads), found.files[0].latency.runs
+    say(f"{where}; {runs} runs each, {images}")

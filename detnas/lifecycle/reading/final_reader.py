@@ -1,12 +1,12 @@
 """Reads the final stages of a search, after its trials, from the store."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
 from detnas.ledger.entry import LedgerEntry, is_complete
-from detnas.ledger.history import read_trial
+from detnas.ledger.history import read_entries, read_trial
 from detnas.ledger.summary import Summary
 from detnas.lifecycle.reading.baselines import BaselinesReader
 from detnas.lifecycle.reading.final_stages import Finalist, FinalStages
@@ -118,10 +118,18 @@ class FinalStagesReader:
             return (best,)
         on_front = {point.index for point in summary.front}
         known = [entry for entry in summary.top if entry.index in on_front]
-        others = sorted(on_front - {entry.index for entry in known})
-        found = in_parallel(partial(read_trial, self.store, self._search, scorer), others)
-        read = [entry for entry in found if isinstance(entry, LedgerEntry)]
+        others = on_front - {entry.index for entry in known}
+        read = self._entries(others, scorer)
         return choose_candidates(best, [*known, *read], finetune.candidates)
+
+    def _entries(self, indices: Collection[int], scorer: Scorer) -> list[LedgerEntry]:
+        """Finished trials of these numbers."""
+        if self.requests.spec.warm_start is None:
+            read = partial(read_trial, self.store, self._search, scorer)
+            found: Iterable[object] = in_parallel(read, sorted(indices))
+        else:  # what an inherited trial is estimated at, the ledger alone knows
+            found = read_entries(self.store, self._search, scorer) if indices else ()
+        return [one for one in found if isinstance(one, LedgerEntry) and one.index in indices]
 
     def _finalists(self, entries: Sequence[LedgerEntry], scorer: Scorer) -> list[Finalist]:
         found = []
@@ -131,6 +139,7 @@ class FinalStagesReader:
             if result is None:  # it was read before
                 raise MissingRecord(self.store.uri, key)
             student = trained_detector(scorer, entry.index, result, entry.proposal.teacher)
+            student = replace(student, estimate=entry.estimated_h)
             job = None
             if self.requests.spec.finetune is not None:
                 first = entry is entries[0]

@@ -156,6 +156,7 @@ class SearchRequests:
             weights_part="Detector" if base.backbone_weights is None else "Backbone",
             frozen_stages=base.kept_stages,
             norm_eval=base.kept_norms,
+            zero_init_residual=base.zero_init_residual,
         )
 
     def pool_folder(self, prepared: PrepareResult) -> str:
@@ -194,6 +195,7 @@ class SearchRequests:
             distillation=teachers.distillation,
             bn_images=teachers.bn_images,
             own_statistics=knows_additions(prepared),
+            zero_init_residual=teachers.zero_init_residual,
         )
 
     def pool(self, phases: tuple[PoolPhaseResult, ...]) -> Pool | None:
@@ -225,6 +227,7 @@ class SearchRequests:
             seed=proposal.seed,
             training=precise(self.spec.trial_training, prepared),
             inherit=self.spec.evaluation.inherit,
+            zero_init_residual=self.spec.base.zero_init_residual,
             trial=proposal,
             action=proposal.action,
             teacher=proposal.teacher if taught and not external else None,

@@ -4,107 +4,24 @@ An absent result usually means that a job has not run. If the status lists its w
 data is lost, and nothing of it is done again before a person accepts that.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
+from detnas.lifecycle.reading.final_stages import Finalist, FinalStages
 from detnas.lifecycle.reading.state import SearchState
 from detnas.lifecycle.record import count_trial_results
+from detnas.lifecycle.search_status import compared_detectors
 from detnas.lifecycle.session import SearchSession
-from detnas.plan.requests import SearchRequests
-from detnas.plan.stages import AFTER_SETUP, Phase
 from detnas.reasons import Reason, ReasonCode
 from detnas.records import keys
 from detnas.records.results import Outcome, Result
-from detnas.resource.status import OUTCOME_FIELDS
+from detnas.records.verbs import Verb
 from detnas.store import Store
+from detnas_operator.admission.finished_work import TUNED, Finished, finished_by_status, lost
 from detnas_operator.cluster.labels import ACCEPT
 from detnas_operator.cluster.objects import Status
-
-_READY = "Ready"
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """How far a search has come: by its status, or by the store.
-
-    Attributes:
-        record: its search.json is written.
-        prepared: the data set is checked.
-        base: the base is trained.
-        phases: phases of the pool that are trained.
-        trials: its own trials that have ended.
-        export: key of the exported student's folder; empty while there is none.
-        tuned: by the status, the trial whose fine-tuned student was exported; by the store, None.
-        untuned: by the store, the best trial if its fine-tuning has no result; by the status, None.
-        over: by the status, the trials and the fine-tuning were over.
-    """
-
-    record: bool = False
-    prepared: bool = False
-    base: bool = False
-    phases: int = 0
-    trials: int = 0
-    export: str = ""
-    tuned: int | None = None
-    untuned: int | None = None
-    over: bool = False
-
-
-def lost(reported: Finished, stored: Finished) -> Iterator[str]:
-    """Yield what is finished according to the status (``reported``) and missing from the store."""
-    if reported.prepared and not stored.prepared:
-        yield "the data check (prepare/result.json)"
-    if reported.base and not stored.base:
-        yield "the base (base/result.json)"
-    if (gone := reported.phases - stored.phases) > 0:
-        yield f"{gone} of {reported.phases} trained phases of the teacher pool"
-    if (gone := reported.trials - stored.trials) > 0:
-        yield f"{gone} of {reported.trials} finished trials (trials/NNNN/result.json)"
-    if stored.untuned is not None and _was_tuned(reported, stored):
-        yield f"the fine-tuning of trial {stored.untuned}"
-    if reported.export and not stored.export:
-        yield f"the exported student ({reported.export}/result.json)"
-    if reported.record and not stored.record:
-        yield keys.SEARCH_RECORD
-
-
-def _was_tuned(reported: Finished, stored: Finished) -> bool:
-    """Whether the best trial was fine-tuned: it may have become the best after the status."""
-    if reported.tuned is not None:
-        return reported.tuned == stored.untuned
-    return reported.over and reported.trials == stored.trials
-
-
-def finished_by_status(status: Status, requests: SearchRequests, root: str) -> Finished:
-    """Return what is finished according to a search's status; ``root`` is its store's URI."""
-    counted = status.get("trials") or {}
-    trials = sum(counted.get(outcome, 0) for outcome in OUTCOME_FIELDS.values())
-    exported = status.get("exported") or {}
-    uri = str(exported.get("uri") or "")
-    phase = status.get("phase", "")
-    base = "base" in status or trials > 0 or phase in AFTER_SETUP
-    finetunes = requests.spec.finetune is not None
-    return Finished(
-        record=bool(status.get("folder")),
-        prepared=base or bool((status.get("teachers") or {}).get("pool")),
-        base=base,
-        phases=len(requests.spec.teachers.trained_phases) if base else _phases(status, requests),
-        trials=trials,
-        export=uri.removeprefix(f"{root}/") if uri.startswith(f"{root}/") else "",
-        tuned=exported.get("trial") if finetunes else None,
-        over=finetunes and not exported and phase in (Phase.COMPARING, Phase.EXPORTING),
-    )
-
-
-def _phases(status: Status, requests: SearchRequests) -> int:
-    progress = str((status.get("teachers") or {}).get("progress", ""))
-    if progress == _READY:
-        return len(requests.spec.teachers.trained_phases)
-    done = progress.partition("/")[0]
-    trained = int(done) if done.isdecimal() else 0
-    # Earlier versions counted the phase that failed the search, which is set aside on resuming.
-    return max(0, trained - (status.get("phase") == Phase.FAILED))
 
 
 def _stored(
@@ -112,15 +29,38 @@ def _stored(
 ) -> Finished:
     """Return what the store has, as read just now, of what is finished by the status."""
     store, state = session.store, session.state
-    return Finished(
+    found = Finished(
         record=reported.record and is_recorded(),
         prepared=_succeeded(state.prepare),
         base=_succeeded(state.base),
         phases=sum(map(_succeeded, state.pool)),
         trials=sum(state.history.summary.outcomes.values()),
         export=reported.export if _has_export(store, state, reported.export) else "",
-        untuned=_untuned(session),
+        unextracted=_unextracted(session),
     )
+    stages = state.final_stages
+    return found if stages is None else replace(found, **_missing_final(session, stages))
+
+
+def _unextracted(session: SearchSession) -> int | None:
+    due = session.plan().due
+    return next((job.number for job in due if job.verb is Verb.EXTRACT), None)
+
+
+def _missing_final(session: SearchSession, stages: FinalStages) -> dict[str, Any]:
+    """What the stages after the trials lack."""
+    untuned = [one for one in stages.finalists if one.job is not None and one.job.result is None]
+    trained = {f"trial {one.student.trial}{TUNED}" for one in untuned}
+    trained |= {one.baseline.words for one in stages.baselines if one.job.result is None}
+    is_due = stages.test is not None and stages.test.result is None
+    rows = compared_detectors(session.state) if is_due else ()
+    best = stages.finalists[0]
+    is_lost = best in untuned and not _has_failed(session, best)
+    return {
+        "untuned": best.student.trial if is_lost else None,
+        "trained": frozenset(trained),
+        "tested": frozenset(one.name for one in rows if one.detector is not None),
+    }
 
 
 def _succeeded(result: Result | None) -> bool:
@@ -134,16 +74,11 @@ def _has_export(store: Store, state: SearchState, folder: str) -> bool:
     return bool(folder) and store.size(keys.result_key(folder)) is not None
 
 
-def _untuned(session: SearchSession) -> int | None:
-    """Return the best trial, if its fine-tuning has no result, nor one that was set aside."""
-    stages = session.state.final_stages
-    job = stages.finalists[0].job if stages is not None else None
-    if stages is None or job is None or job.result is not None:
-        return None
-    folder = f"{job.folder}/"
-    if any(key.removeprefix(folder).startswith("failed-") for key in session.store.list(folder)):
-        return None
-    return stages.best.trial
+def _has_failed(session: SearchSession, finalist: Finalist) -> bool:
+    """Whether a fine-tuning was set aside, to be tried again."""
+    assert finalist.job is not None
+    folder = f"{finalist.job.folder}/"
+    return any(key.removeprefix(folder).startswith("failed-") for key in session.store.list(folder))
 
 
 class DataLostError(Exception):

@@ -4,7 +4,7 @@ The text stays the same while nothing changes.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from detnas.lifecycle.status import SearchStatus
@@ -20,6 +20,8 @@ from detnas_operator.status.pass_result import ActiveJob, PassResult
 SUSPENSION = Reason.static(ReasonCode.SUSPENDED_BY_USER)
 _RETRY = "once the cause is fixed, set spec.suspend to true and then to false to try again"
 _FIX_SPEC = f"a mistake in spec is corrected {APPLIED_AGAIN}"
+_NOT_TUNED = "the fine-tuning failed, and the best trial's student is exported as it was"
+_NO_BASELINE = "a baseline failed, and the student is not compared with it"
 _MAX_PROBLEM_BYTES = 800
 """Bytes: what to do must still fit into the message."""
 PATIENCE_SECONDS = 30.0
@@ -71,8 +73,8 @@ def degraded_reasons(result: PassResult, now: datetime) -> list[Reason]:
     reasons = list(distinct_problems(result))
     if blocked is None:
         reasons += (wait for wait in waiting_reasons(result, now) if wait.code.needs_attention)
-    if result.search is not None and result.search.finetune_problem:
-        reasons.append(_fine_tuning_failed(result.search.finetune_problem))
+    if result.search is not None:
+        reasons += _lost_trainings(result.search)
     reasons.sort(key=_severity, reverse=True)
     return reasons if blocked is None or blocked is SUSPENSION else [blocked, *reasons]
 
@@ -144,9 +146,15 @@ def _shortened(problem: str) -> str:
     return cut(problem, _MAX_PROBLEM_BYTES)
 
 
-def _fine_tuning_failed(problem: str) -> Reason:
-    message = "the fine-tuning failed, and the best trial's student is exported as it was"
-    return Reason(ReasonCode.FINE_TUNING_FAILED, f"{message}: {_shortened(problem)}; {_RETRY}")
+def _lost_trainings(search: SearchStatus) -> Iterator[Reason]:
+    """Yield which trainings after the trials were lost; the search goes on without them."""
+    lost = (
+        (ReasonCode.FINE_TUNING_FAILED, search.finetune_problem, _NOT_TUNED),
+        (ReasonCode.BASELINE_FAILED, search.baseline_problem, _NO_BASELINE),
+    )
+    for code, problem, message in lost:
+        if problem:
+            yield Reason(code, f"{message}: {_shortened(problem)}; {_RETRY}")
 
 
 def _severity(reason: Reason) -> int:

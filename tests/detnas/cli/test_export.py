@@ -34,8 +34,7 @@ def detnas(monkeypatch, capsys, search):
     trainer = (*FAKE_TRAINER, str(search.folder))
     monkeypatch.setenv("DETNAS_CACHE", str(search.folder / "cache"))
     monkeypatch.setenv("COLUMNS", "300")  # so that no path is cut
-    # The package has the command's function under the module's name.
-    module = sys.modules["detnas.cli.detectors.export"]
+    module = sys.modules["detnas.cli.detectors.export.command"]
     monkeypatch.setattr(module, "ExportRun", partial(ExportRun, trainer=trainer))
 
     def run(*arguments):

@@ -219,6 +219,7 @@ def test_plan_compares_its_arms_by_seed(ablations: LocalSearch, plan: Path) -> N
     ended = detnas(ablations, "reproduce", plan)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.count(b"joint.yaml: joint, seed 0") == 1, "rounds share their seeds"
+    assert ended.stdout.startswith(b"to run: 5;")
     kept = sorted(path.name for path in (ablations.folder / "results").glob("*-*.json"))
     assert kept == [
         "joint-0.json",
@@ -251,7 +252,9 @@ def test_kept_figures_replace_a_run_also_without_the_store(
     starts, page = ablations.starts(), arms(ablations)
     shutil.rmtree(ablations.folder / "ablations" / "runs")
     (ablations.folder / "results" / "pipeline-1.json").unlink()
-    assert detnas(ablations, "reproduce", plan).returncode == 0
+    ended = detnas(ablations, "reproduce", plan)
+    assert ended.returncode == 0
+    assert ended.stdout.startswith(b"to run: 1;")
     again = [key for key, _ in ablations.starts()[len(starts) :]]
     assert again
     assert not any("/joint-" in key for key in again)

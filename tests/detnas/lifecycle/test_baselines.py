@@ -149,6 +149,7 @@ def test_lost_baseline_does_not_keep_the_search_from_its_end_and_is_retried(
     found = status(search)
     assert found.phase is Phase.SUCCEEDED
     assert found.finetune_problem == ""
+    assert found.baseline_problem == "continued base: the node was lost"
     (row,) = [one for one in found.compared if one.name == "continued base"]
     assert (row.detector, row.message) == (None, "Infrastructure: the node was lost")
 
@@ -158,6 +159,7 @@ def test_lost_baseline_does_not_keep_the_search_from_its_end_and_is_retried(
     comparing.run(search)
     (row,) = [one for one in status(search).compared if one.name == "continued base"]
     assert row.detector
+    assert status(search).baseline_problem == ""
 
 
 def test_baselines_may_be_asked_for_after_the_search(store: Store, comparing: Scheduler) -> None:

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from detnas.plan.winner import choose_candidates
 from detnas.records.results import DetectorResult, Result
 from detnas.records.verbs import Verb
 from detnas.search import propose
 from detnas.store import Store
+from tests.detnas.lifecycle.test_candidates import wide_is_accurate
 from tests.detnas.searches.in_process import WARM_START, Scheduler, entries, reread, status, tiny
 
 
@@ -67,3 +69,40 @@ def test_inherited_trials_are_selected_as_the_new_search_says(
     observed = tiny(store, "three", back, trials=1)
     again = noisy.run(observed)
     assert all(entry.estimated_h is None for entry in entries(observed, again))
+
+
+def test_reason_names_the_estimate_by_which_the_trial_was_selected(
+    store: Store, noisy: Scheduler
+) -> None:
+    search = tiny(store, "one", selection="Shrunk", trials=12, patience=1000)
+    best = noisy.run(search).history.summary.best
+    assert best is not None
+    assert best.estimated_h is not None
+    assert best.h is not None
+    estimated = f"with an estimated H of {best.estimated_h:.4f} ({best.h:.4f} measured)"
+    assert (
+        f"trial {best.index} is the best of all trials, {estimated}" in status(search).export_reason
+    )
+
+
+def test_inherited_students_are_fine_tuned_by_their_estimates(
+    store: Store, noisy: Scheduler
+) -> None:
+    """Also those that are on the front and not among the best."""
+    noisy.answers[Verb.EVALUATE] = lambda result: with_errors(wide_is_accurate(result))
+    noisy.run(tiny(store, "one", trials=30, patience=1000, studentProbability="1.0"))
+    spec = {**WARM_START, "finetune": {"epochs": 1, "candidates": 4}}
+    search = tiny(store, "two", spec, selection="Shrunk", trials=1, topK=1)
+    state = noisy.run(search)
+    summary, stages = state.history.summary, state.final_stages
+    assert summary.best is not None
+    assert stages is not None
+    points = {point.index for point in summary.front}
+    front = [entry for entry in entries(search, state) if entry.index in points]
+    assert len(front) > 4
+    expected = choose_candidates(summary.best, front, 4)
+    assert [one.student.trial for one in stages.finalists] == [one.index for one in expected]
+    assert [one.student.estimate for one in stages.finalists] == [
+        one.estimated_h for one in expected
+    ]
+    assert all(one.student.estimate is not None for one in stages.finalists)

@@ -124,6 +124,16 @@ def test_base_request_from_backbone_weights_keeps_what_mmdet_keeps() -> None:
     assert (request.frozen_stages, request.norm_eval) == (0, False)
 
 
+def test_requests_state_whether_residual_branches_begin_at_zero() -> None:
+    prepared = prepared_now()
+    spec = {"base": {"architecture": ENCODING, "stem": 16, "train": {}}}
+    assert requests(**spec).base(prepared).zero_init_residual
+    spec["base"]["zeroInitResidual"] = False
+    built = requests(**spec)
+    assert not built.base(prepared).zero_init_residual
+    assert built.pool_phase(prepared, ()).zero_init_residual
+
+
 def test_base_request_from_a_detectors_weights_trains_all_of_it_unless_told() -> None:
     base = {"architecture": ENCODING, "stem": 16, "weights": "r18.pth", "train": {}}
     request = requests(base=base).base(prepared_now())

@@ -80,6 +80,7 @@ def test_pool_digest_of_an_equal_training_is_equal(spec: dict[str, Any]) -> None
         {"teachers": {"phases": PHASES, "depths": {"max": [3, 4, 22, 3]}}},
         {"teachers": {"phases": PHASES, "supernet": {"neck": 128}}},
         {"teachers": {"phases": PHASES, "bnImages": 64}},
+        {"teachers": {"phases": PHASES, "zeroInitResidual": False}},
         {"resolutions": ["64x64"]},
         {"detector": {"fc": 512}},
         {"teachers": {"phases": PHASES, "distillation": {"featureWeight": "0.5"}}},

@@ -133,6 +133,21 @@ def test_device_has_to_be_named_if_several_have_latencies() -> None:
     assert named.latency == more[-1]
 
 
+def test_device_may_be_named_without_its_threads_unless_that_leaves_a_choice() -> None:
+    one, four = (latency(3, ms, f"Xeon, {threads}", file="a.onnx") for ms, threads in THREADS)
+    limits = {"maxLatencyMs": "10", "device": "xeon"}
+    assert found(limits, (*LATENCIES, four)).latency == four
+    several = found(limits, (*LATENCIES, one, four))
+    assert several.detector is None
+    assert "'xeon' may be each of them: 'Xeon, 1 thread', 'Xeon, 4 threads'" in several.reason
+    named = found({**limits, "device": "Xeon, 1 thread"}, (*LATENCIES, one, four))
+    assert named.latency == one
+    assert found({**limits, "device": "Xe"}, (one,)).detector is None
+
+
+THREADS = ((9.0, "1 thread"), (4.0, "4 threads"))
+
+
 def test_device_of_the_exported_files_is_meant_if_none_is_named() -> None:
     """PyTorch and onnxruntime name the same processor differently."""
     one = found({"maxLatencyMs": "10"}, (*LATENCIES, latency(3, 4, "Xeon", file="a.onnx")))

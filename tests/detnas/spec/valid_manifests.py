@@ -240,6 +240,9 @@ VALID: dict[str, Document] = {
             "train": {},
         },
     ),
+    "residual branches that do not begin at zero": changed(
+        "spec.base", {"model": "faster-rcnn-r18-fpn", "zeroInitResidual": False, "train": {}}
+    ),
     "triples of a family not named": changed(
         "spec.base",
         {

@@ -112,6 +112,9 @@ BASE = {
     "five frozen stages": Wrong(
         "spec.base", {**_STARTS, "frozenStages": 5}, "spec.base.frozenStages", "4"
     ),
+    "an initialisation of a base with weights": Wrong(
+        "spec.base", {**_STARTS, "zeroInitResidual": False}, "spec.base", "leave it out"
+    ),
     "norms kept in words": Wrong(
         "spec.base", {**_STARTS, "normEval": "yes"}, "spec.base.normEval", "bool"
     ),

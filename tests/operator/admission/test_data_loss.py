@@ -7,8 +7,10 @@ import pytest
 
 from detnas.plan.requests import SearchRequests
 from detnas.resource.cut import cut
+from detnas.resource.status import MAX_COMPARED
 from detnas.spec.loading import read_manifest
-from detnas_operator.admission.data_loss import Finished, data_lost, finished_by_status, lost, token
+from detnas_operator.admission.data_loss import data_lost, token
+from detnas_operator.admission.finished_work import Finished, finished_by_status, lost
 from tests.cluster.searches import manifest
 
 ROOT = "s3://lab/detnas"
@@ -16,8 +18,8 @@ ALL = Finished(record=True, prepared=True, base=True, phases=2, trials=6, export
 TRIALS = {"total": 6, "finished": 5, "active": 1, "succeeded": 3, "diverged": 1}
 
 
-def requests(finetune: bool = False) -> SearchRequests:
-    document = manifest("one", {"finetune": {"epochs": 1}} if finetune else None)
+def requests() -> SearchRequests:
+    document = manifest("one")
     document["metadata"]["namespace"] = "team-a"
     read = read_manifest(document, "one")
     return SearchRequests(manifest=read, search="team-a/searches/one-0", folder=None)
@@ -46,30 +48,88 @@ def test_lost_of_an_empty_store_is_all_that_was_finished() -> None:
     assert len(list(lost(ALL, Finished()))) == 6
 
 
+@pytest.mark.parametrize("job", ["the fine-tuning", "the extracted subnet"])
 @pytest.mark.parametrize(
-    ("reported", "found", "is_lost"),
+    ("reported", "best", "trials", "is_lost"),
     [
-        ({"tuned": 3}, {"untuned": 3}, True),
-        ({"tuned": 3}, {"untuned": 5}, False),  # the best since then
-        ({"tuned": 3}, {}, False),
-        ({"over": True}, {"untuned": 3}, True),
-        ({"over": True}, {"untuned": 3, "trials": 7}, False),  # a trial has ended since then
-        ({}, {"untuned": 3}, False),  # not fine-tuned yet
+        ({"chosen": 3, "phase": "Succeeded"}, 3, 6, True),
+        ({"chosen": 3, "phase": "Succeeded"}, 5, 6, False),  # the best since then
+        ({"chosen": 3, "phase": "Succeeded"}, None, 6, False),
+        ({"phase": "Succeeded"}, 3, 6, True),  # the base was exported
+        ({"phase": "Exporting"}, 3, 6, True),
+        ({"phase": "Comparing"}, 3, 7, False),  # a trial has ended since then
+        ({"phase": "Searching"}, 3, 6, False),
     ],
     ids=str,
 )
-def test_lost_names_a_fine_tuning_only_of_the_same_trial(
-    reported: dict[str, Any], found: dict[str, Any], is_lost: bool
+def test_lost_names_a_job_of_the_best_trial_only_if_it_was_the_best_before(
+    job: str, reported: dict[str, Any], best: int | None, trials: int, is_lost: bool
 ) -> None:
-    missing = tuple(lost(replace(ALL, **reported), replace(ALL, **found)))
-    assert missing == (("the fine-tuning of trial 3",) if is_lost else ())
+    stored = replace(ALL, trials=trials)
+    is_tuning = job == "the fine-tuning"
+    stored = replace(stored, untuned=best) if is_tuning else replace(stored, unextracted=best)
+    missing = lost(replace(ALL, **reported), stored)
+    assert tuple(missing) == ((f"{job} of trial 3",) if is_lost else ())
+
+
+ROWS = (
+    {"name": "base", "h": "0.2", "testMap": "0.2"},
+    {"name": "continued base", "h": "0.2", "testMap": "0.2"},
+    {"name": "one-shot pruned", "message": "Invalid"},
+    {"name": "scaled", "message": "Infrastructure"},
+    {"name": "trial 3, fine-tuned", "h": "0.3", "testMap": "0.3"},
+    {"name": "trial 5", "h": "0.3", "testMap": "0.3", "message": "Diverged"},
+    {"name": "trial 6", "h": "0.3", "testMap": "0.3", "message": "Infrastructure"},
+)
+"""Of `status.compared`: what ended as Infrastructure may be repeated."""
+TESTED = {"base", "continued base", "trial 3, fine-tuned", "trial 5", "trial 6"}
+
+
+def test_lost_names_each_training_after_the_trials_that_had_ended() -> None:
+    status = {"phase": "Succeeded", "compared": ROWS}
+    reported = finished_by_status(status, requests(), ROOT)
+    tuned = {f"trial {number}, fine-tuned" for number in (3, 5, 6, 7)}
+    baselines = {"continued base", "one-shot pruned", "scaled"}
+    stored = Finished(True, True, base=True, phases=2, trained=frozenset(tuned | baselines))
+    assert list(lost(reported, stored)) == [
+        "the baseline 'continued base'",
+        "the baseline 'one-shot pruned'",
+        "the fine-tuning of trial 3",
+        "the fine-tuning of trial 5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("due", "is_lost"),
+    [
+        (TESTED, True),
+        (TESTED | {"scaled"}, False),  # trained since then: a new test
+        (TESTED - {"continued base"}, False),  # no longer asked for: likewise
+        (set(), False),
+    ],
+    ids=["the same", "one more", "one less", "no test due"],
+)
+def test_lost_names_the_scores_on_the_test_images_of_the_same_detectors(
+    due: set[str], is_lost: bool
+) -> None:
+    reported = finished_by_status({"phase": "Succeeded", "compared": ROWS}, requests(), ROOT)
+    stored = Finished(True, True, base=True, phases=2, tested=frozenset(due))
+    missing = ["the scores on the test images (test/result.json)"] if is_lost else []
+    assert list(lost(reported, stored)) == missing
+
+
+def test_scores_of_more_detectors_than_the_status_names_are_missed_too() -> None:
+    names = ["base", *(f"trial {number}" for number in range(9))]
+    rows = [{"name": name, "h": "0.2", "testMap": "0.2"} for name in names]
+    reported = finished_by_status({"compared": rows[:MAX_COMPARED]}, requests(), ROOT)
+    assert len(list(lost(reported, Finished(tested=frozenset(names))))) == 1
 
 
 @pytest.mark.parametrize(
     ("status", "reported"),
     [
         ({}, Finished()),
-        ({"phase": "Pending"}, Finished()),
+        ({"phase": "Pending"}, Finished(phase="Pending")),
         ({"folder": "s3://x"}, Finished(record=True)),
         (
             {"teachers": {"pool": f"{ROOT}/team-a/pools/1", "progress": "1/2"}},
@@ -77,17 +137,26 @@ def test_lost_names_a_fine_tuning_only_of_the_same_trial(
         ),
         (
             {"phase": "Failed", "teachers": {"pool": "p", "progress": "1/2"}},
-            Finished(prepared=True, phases=0),  # the phase that failed may have been counted
+            Finished(
+                prepared=True, phases=0, phase="Failed"
+            ),  # the phase that failed may have been counted
         ),
         ({"teachers": {"pool": "p", "progress": "Waiting"}}, Finished(prepared=True)),
         ({"teachers": {"pool": "p", "progress": "Ready"}}, Finished(prepared=True, phases=2)),
         (
             {"phase": "Suspended", "trials": TRIALS},
-            Finished(prepared=True, base=True, phases=2, trials=4),
+            Finished(prepared=True, base=True, phases=2, trials=4, phase="Suspended"),
         ),
         (
             {"phase": "Succeeded", "exported": {"uri": f"{ROOT}/a/students/best", "trial": 3}},
-            Finished(prepared=True, base=True, phases=2, export="a/students/best"),
+            Finished(
+                prepared=True,
+                base=True,
+                phases=2,
+                export="a/students/best",
+                chosen=3,
+                phase="Succeeded",
+            ),
         ),
         ({"exported": {"uri": "s3://elsewhere/a"}}, Finished()),
     ],
@@ -97,14 +166,6 @@ def test_finished_by_status_reads_what_the_status_says_was_finished(
     status: dict[str, Any], reported: Finished
 ) -> None:
     assert finished_by_status(status, requests(), ROOT) == reported
-
-
-def test_finished_by_status_counts_a_fine_tuning_only_if_requested() -> None:
-    exported = {"phase": "Succeeded", "exported": {"uri": f"{ROOT}/a", "trial": 3}}
-    assert finished_by_status(exported, requests(finetune=True), ROOT).tuned == 3
-    assert finished_by_status(exported, requests(), ROOT).tuned is None
-    assert finished_by_status({"phase": "Exporting"}, requests(finetune=True), ROOT).over
-    assert not finished_by_status({"phase": "Exporting"}, requests(), ROOT).over
 
 
 def test_token_accepts_each_loss_once() -> None:

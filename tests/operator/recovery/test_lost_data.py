@@ -10,11 +10,13 @@ from detnas.lifecycle.pools.lease import LeaseRecord
 from detnas.records import keys
 from detnas.store import Store
 from detnas.store.artifacts import load_record
-from tests.operator.harness.behaviours import InTurn
+from tests.cluster.scripts import succeeds
+from tests.operator.harness.behaviours import InTurn, publishes
 from tests.operator.harness.checks import JobWatch
 from tests.operator.harness.harness import ProxiedHarness
 from tests.operator.harness.search import Search
 from tests.operator.recovery.held_trials import TRIALS, create_held, run_to_trials
+from tests.operator.scenarios.test_final_stages import UNSEEN, seen
 
 ACCEPT = "detnas.dev/accept-data-loss"
 
@@ -103,6 +105,43 @@ def test_succeeded_search_whose_data_is_gone_runs_again_only_once_that_is_accept
         assert "1 of 2 finished trials" in message
         assert value not in message  # the annotation still has it
     assert "AssertionError" not in proxied.operator.log
+
+
+def test_final_stage_whose_result_is_lost_is_repeated_only_once_that_is_accepted(
+    proxied: ProxiedHarness,
+) -> None:
+    proxied.on("one-prepare", succeeds(work=publishes(proxied.trainer, seen)))
+    spec = {"dataset": UNSEEN, "finetune": {"epochs": 1}, "baselines": ["ContinuedBase"]}
+    search = proxied.begin("one", spec)
+    proxied.operator.start()
+    search.until_phase("Succeeded")
+    search.until_settled()
+    before = [search.starts.count(job) for job in ("finetune", "baselines/continued", "test")]
+    assert before == [1, 1, 1]
+    store, folder = search.store, search.folder
+    gone = {
+        keys.final_test_folder(folder): "the scores on the test images (test/result.json)",
+        keys.baseline_folder(folder, "continued"): "the baseline 'continued base'",
+        keys.finetune_folder(folder): "the fine-tuning of trial ",
+    }
+    for job, name in gone.items():
+        taken = delete(store, f"{job}/")
+        with no_job_is_started(proxied, search):
+            proxied.operator.restart()
+            assert name in lost(search)
+        assert search.phase == "Succeeded"
+        put(store, taken)
+        search.until_condition("Degraded", "False", "NothingWrong")
+
+    store.delete(keys.result_key(keys.final_test_folder(folder)))
+    proxied.operator.restart()
+    value = accept(search)
+    search.until(lambda: search.status.get("acceptedDataLoss") == value)
+    search.until(lambda: search.starts.count("test") == 2)
+    search.until_phase("Succeeded")
+    search.until_condition("Degraded", "False", "NothingWrong")
+    assert search.starts.count("baselines/continued") == 1
+    assert "testH" in search.status["exported"]
 
 
 def test_running_search_reports_an_emptied_store_and_begins_no_trial(

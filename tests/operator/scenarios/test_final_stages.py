@@ -123,5 +123,7 @@ def test_baselines_run_at_the_same_time_across_a_restart_and_one_may_fail(
     baselines = [name for name in compared if name != "base" and not name.startswith("trial")]
     assert baselines == ["scaled", "one-shot pruned", "continued base"]
     assert compared["one-shot pruned"]["message"] == "Infrastructure"
+    assert search.has_condition("Degraded", "True", "BaselineFailed")
+    assert "one-shot pruned: " in search.condition("Degraded")["message"]
     assert {"h", "testH", "flops"} <= compared["scaled"].keys() & compared["continued base"].keys()
     assert search.starts.count("test") == 1

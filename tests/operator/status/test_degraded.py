@@ -53,13 +53,19 @@ def test_problems_with_the_same_reason_are_one_sentence() -> None:
         assert degraded(problems=tuple(problems))["message"] == "r101-t0002: quota (3 times)"
 
 
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [("finetune_problem", "FineTuningFailed"), ("baseline_problem", "BaselineFailed")],
+)
 @pytest.mark.parametrize("suspended", [False, True])
 @pytest.mark.parametrize("phase", [Phase.EXPORTING, Phase.SUCCEEDED])
-def test_lost_fine_tuning_is_reported_with_what_to_do(phase: Phase, suspended: bool) -> None:
-    lost = search_state(phase, finetune_problem="the node was lost" * 99)
+def test_lost_training_after_the_trials_is_reported_with_what_to_do(
+    phase: Phase, suspended: bool, field: str, reason: str
+) -> None:
+    lost = search_state(phase, **{field: "the node was lost" * 99})
     found = condition(conditions(pass_result(lost, suspended=suspended), (), NOW), "Degraded")
 
-    assert (found["status"], found["reason"]) == ("True", "FineTuningFailed")
+    assert (found["status"], found["reason"]) == ("True", reason)
     assert "the node was lost" in found["message"]
     assert found["message"].endswith("set spec.suspend to true and then to false to try again")
 

@@ -1,6 +1,7 @@
 import pickle
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,19 @@ def test_warmup_as_long_as_the_training_is_invalid(
     assert result.outcome is outcome
     if outcome is Outcome.INVALID:
         assert "warmupIterations: 6, and the entire training has 6 steps" in result.message
+
+
+@pytest.mark.parametrize(("zero", "scale"), [(True, 0), (False, 1)])
+def test_base_begins_with_the_residual_branches_that_were_asked_for(
+    workplace: Workplace, zero: bool, scale: float
+) -> None:
+    hardly = training(1, learning_rate=Decimal("0.0000000001"))
+    request = workplace.base_request(KEY, training=hardly, zero_init_residual=zero)
+    state = workplace.weights(workplace.succeed(request))
+    last = [value for name, value in state.items() if ".layer" in name and "bn2.weight" in name]
+    assert last
+    for value in last:
+        torch.testing.assert_close(value, torch.full_like(value, scale), rtol=0, atol=1e-6)
 
 
 @pytest.fixture

@@ -120,6 +120,15 @@ def test_student_that_inherits_nothing_starts_from_its_seed_alone(
     assert not torch.equal(found["a"][1], inherited[: len(found["a"][1])])
     assert torch.equal(found["a"][1], found["b"][1])
     assert not torch.equal(found["a"][1], found["c"][1])
+    result = _evaluated(
+        workplace,
+        "local/a/trials/ones",
+        parent_weights=base.weights,
+        zero_init_residual=False,
+        **changes,
+    )
+    last, others = "backbone.layer1.0.bn2.weight", workplace.weights(result)
+    assert others[last].eq(1).all()
     # What is pruned follows from the parent's weights.
     pruned = found["a"][0] != workplace.common["architecture"]
     assert pruned == (action is not None)

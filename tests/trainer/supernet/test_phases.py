@@ -71,6 +71,13 @@ def test_phase_0_is_plain_training_of_the_largest_network(supernet, request_of, 
     assert torch.equal(_total(ours), _total(plain))
 
 
+@pytest.mark.parametrize(("zero", "scale"), [(True, 0), (False, 1)])
+def test_supernet_begins_with_the_residual_branches_that_were_asked_for(request_of, zero, scale):
+    phase = build_phase(request_of(phase=0, zero_init_residual=zero), None, None)
+    blocks = [block for layer in phase.module.backbone.layers for block in layer]
+    assert all(getattr(one, f"bn{one.layers}").weight.eq(scale).all() for one in blocks)
+
+
 def test_shrinking_step_distils_the_drawn_subnet_from_the_supernet(
     supernet, request_of, weights, batch
 ):

@@ -115,9 +115,16 @@ def _detector(request: PoolPhaseRequest, state: State | None) -> TwoStageDetecto
     largest = request.full_space.largest
     architecture = request.supernet.architecture(largest)
     neck = request.supernet.neck_width(largest)
-    if state is None:
-        return build_detector(architecture, request.detector, len(request.classes), neck)
-    return load_detector(architecture, request.detector, len(request.classes), state, neck)
+    classes = len(request.classes)
+    if state is not None:
+        return load_detector(architecture, request.detector, classes, state, neck)
+    return build_detector(
+        architecture,
+        request.detector,
+        classes,
+        neck,
+        zero_init_residual=request.zero_init_residual,
+    )
 
 
 def _adaptor(request: PoolPhaseRequest, state: State) -> Adaptor | None:

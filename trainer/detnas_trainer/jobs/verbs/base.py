@@ -46,7 +46,12 @@ def _detector(job: Job[BaseRequest]) -> tuple[TwoStageDetector, tuple[str, ...]]
             "give base.weights, or at least one epoch",
         )
     seed_everything(seed_of("initialisation", request.seed))
-    detector = build_detector(request.architecture, request.detector, len(request.classes))
+    detector = build_detector(
+        request.architecture,
+        request.detector,
+        len(request.classes),
+        zero_init_residual=request.zero_init_residual,
+    )
     notes: tuple[str, ...] = ()
     if request.weights is not None:
         notes = _load_weights(request, request.weights, job.scratch, detector)

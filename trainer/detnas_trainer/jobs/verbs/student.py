@@ -163,7 +163,12 @@ def _unmoved(architecture: Architecture) -> dict[Place, Place | None]:
 def _initialised(request: StudentRequest, evolved: Evolved) -> Evolved:
     """The same student with weights of its own, and without an adaptor."""
     seed_everything(seed_of("student", request.seed))
-    fresh = build_detector(evolved.architecture, request.detector, len(request.classes))
+    fresh = build_detector(
+        evolved.architecture,
+        request.detector,
+        len(request.classes),
+        zero_init_residual=request.zero_init_residual,
+    )
     return replace(evolved, state=fresh.state_dict(), notes=())
 
 
