@@ -54,9 +54,8 @@ class ClusterCache:
         """Return the Jobs that the search with this UID owns, by name; labels are not trusted.
 
         Each has the fields that `slim_job` retains; JobSets are among them, as if they were Jobs. A
-        Job that failed and was then deleted by
-        others, such as by its time to live, is included, as if it were still being deleted, until
-        `drop_job`.
+        Job that failed and was then deleted by others, such as by its time to live, is included, as
+        if it were still being deleted, until `drop_job`.
         """
         with self._lock:
             owned = {**self._failed.get((key, uid), {}), **self._jobs.get((key, uid), {})}
@@ -129,12 +128,12 @@ class ClusterCache:
         with self._lock:
             is_news = job.uid not in self._deleted
             job = self._children.completed(job)
-        self.drop_job(body)
-        if is_news and job.true_condition("Failed") and SETTLED not in job.annotations:
-            with self._lock:
-                search = self._searches.get(key)
-                if search is not None and search.uid == uid:
-                    self._failed.setdefault(owner, {})[job.name] = _being_deleted(job)
+            self._drop_owned(owner, job)
+            search = self._searches.get(key)
+            if search is None or search.uid != uid:
+                return
+            if is_news and job.true_condition("Failed") and SETTLED not in job.annotations:
+                self._failed.setdefault(owner, {})[job.name] = _being_deleted(job)
 
     def is_retained(self, job: JobView) -> bool:
         """Whether a Job is deleted, and retained only for how it failed."""
@@ -150,10 +149,13 @@ class ClusterCache:
         if owner is None:
             return
         with self._lock:
-            self._remember_deletion(job.uid)
-            self._children.forget_jobset(job)
-            for jobs in (self._failed, self._jobs):
-                _remove(jobs, owner, job)
+            self._drop_owned(owner, job)
+
+    def _drop_owned(self, owner: tuple[SearchKey, str], job: JobView) -> None:
+        self._remember_deletion(job.uid)
+        self._children.forget_jobset(job)
+        for jobs in (self._failed, self._jobs):
+            _remove(jobs, owner, job)
 
     def _drop_child(self, job: JobView) -> None:
         with self._lock:

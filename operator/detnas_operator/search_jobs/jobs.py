@@ -125,11 +125,13 @@ class SearchJobs:
 
         A failure is only logged: a later pass tries again.
         """
-        job = self.all().get(name, JobView({"metadata": {"name": name}}))
+        job = self.all().get(name)
+        if job is None:  # it has been deleted since it was observed, or another has its name
+            return
         earlier = str(job.annotations.get(TTL, ""))
         left = int(earlier) if earlier.isdecimal() else seconds  # others may have written anything
         body: Object = {
-            "metadata": {"annotations": {SETTLED: "true"}},
+            "metadata": {"uid": job.uid, "annotations": {SETTLED: "true"}},
             "spec": {"ttlSecondsAfterFinished": left},
         }
         try:
@@ -171,11 +173,11 @@ class SearchJobs:
             )
 
     def _patch(self, name: str, annotations: Object, spec: Object | None = None) -> None:
-        body: Object = {"metadata": {"annotations": annotations}}
+        job = self.all()[name]
+        body: Object = {"metadata": {"uid": job.uid, "annotations": annotations}}
         if spec is not None:
             body["spec"] = spec
-        kind = self.all()[name].plural
-        self.cache.put_job(self.client.merge_patch(kind, self.key.namespace, name, body))
+        self.cache.put_job(self.client.merge_patch(job.plural, self.key.namespace, name, body))
 
     def log_end(self, pod: PodView, container: str = CONTAINER) -> str:
         """Return the end of the log of a pod's container; empty if it is gone.

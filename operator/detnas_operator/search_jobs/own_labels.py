@@ -33,11 +33,11 @@ class OwnLabels:
     def restore(self, jobs: SearchJobs) -> list[Reason]:
         """Restore the labels of running Jobs once; return those that do not stay."""
         reasons = []
-        for name, job in jobs.live().items():
+        for job in jobs.live().values():
             changed = _changed_labels(job, jobs.key.name)
             uid = job.uid
             if changed and uid not in self.restored:
-                left = jobs.api_errors.attempt(_restore, jobs, job.plural, name, changed)
+                left = jobs.api_errors.attempt(_restore, jobs, job, changed)
                 if left is not None:
                     changed = left
                     self.restored.add(uid)
@@ -49,11 +49,11 @@ class OwnLabels:
         return reasons
 
 
-def _restore(jobs: SearchJobs, kind: str, name: str, labels: Mapping[str, str]) -> dict[str, str]:
+def _restore(jobs: SearchJobs, job: JobView, labels: Mapping[str, str]) -> dict[str, str]:
     """Patch the labels; return those that the Job still lacks."""
-    patch = {"metadata": {"labels": dict(labels)}}
+    name, patch = job.name, {"metadata": {"uid": job.uid, "labels": dict(labels)}}
     try:
-        body = jobs.client.merge_patch(kind, jobs.key.namespace, name, patch)
+        body = jobs.client.merge_patch(job.plural, jobs.key.namespace, name, patch)
     except Refused as error:
         log.warning("the labels of Job %s cannot be restored: %s", name, error)
         return dict(labels)

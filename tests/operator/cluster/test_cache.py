@@ -278,6 +278,34 @@ def test_cache_keeps_a_failed_job_that_others_deleted() -> None:
     assert not cache.is_retained(lost)
 
 
+def test_no_reader_misses_a_failed_job_while_it_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker that saw neither the Job nor its failure would create it again."""
+    cache = ClusterCache()
+    cache.put_search(search(1))
+    cache.put_job(failed("r18-base", 2))
+    seen: list[list[str]] = []
+    lock = cache._lock
+
+    class Watched:
+        """The cache's lock; whenever it is free again, another worker reads."""
+
+        def __enter__(self) -> None:
+            lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+            with monkeypatch.context() as original:
+                original.setattr(cache, "_lock", lock)
+                seen.append(names(cache))
+
+    monkeypatch.setattr(cache, "_lock", Watched())
+    cache.drop_deleted_job(failed("r18-base", 3))
+    assert seen
+    assert all(found == ["r18-base"] for found in seen)
+
+
 @pytest.mark.parametrize("after", [None, search(9, uid="s2")], ids=["gone", "another"])
 def test_cache_drops_a_failed_job_whose_search_was_deleted(after: Any) -> None:
     cache = ClusterCache()

@@ -1,4 +1,4 @@
-"""A Job whose pod somebody deleted waits for the next attempt: nothing refuses its pods."""
+"""Jobs and pods that somebody deletes: what is said of them, and what is not done to others."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from detnas.reasons import ReasonCode
-from detnas_operator.cluster import KubernetesClient
+from detnas_operator.cluster import Conflict, KubernetesClient
 from detnas_operator.cluster.cache import ClusterCache
 from detnas_operator.cluster.connection import connect
 from detnas_operator.cluster.searches import SearchKey
@@ -15,7 +15,7 @@ from detnas_operator.lookups.pod_lookup import PodLookup
 from detnas_operator.reconcile.active_jobs import job_states
 from detnas_operator.search_jobs.jobs import SearchJobs
 from tests.cluster.admission import QUOTAS, forbid
-from tests.cluster.api import EVENTS, PODS
+from tests.cluster.api import EVENTS, JOBS, PODS
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.waiting import eventually
 from tests.operator.job.on_cluster import Tenancy, tenancy
@@ -63,3 +63,21 @@ def test_refusal_of_pods_lasts_until_one_is_created(tenant: Tenancy, jobs: Searc
     deleted = wait_of(jobs, job)
     assert deleted.code is ReasonCode.RETRYING
     assert "no event says that it is refused" in deleted.message
+
+
+def test_job_created_again_under_its_name_is_not_changed_for_the_earlier_one(
+    tenant: Tenancy, jobs: SearchJobs
+) -> None:
+    name = tenant.create()
+    jobs.list_again()
+    tenant.api.delete(JOBS, tenant.namespace, name)
+    eventually(lambda: not tenant.api.list(JOBS, tenant.namespace))
+    tenant.create()
+    before = tenant.api.get(JOBS, tenant.namespace, name)
+
+    jobs.expire(name, 60)  # an error is logged
+    with pytest.raises(Conflict):
+        jobs.postpone_expiry(name)
+    after = tenant.api.get(JOBS, tenant.namespace, name)
+    assert after["metadata"]["annotations"] == before["metadata"]["annotations"]
+    assert after["spec"] == before["spec"]
