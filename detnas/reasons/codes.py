@@ -224,9 +224,9 @@ class ReasonCode(Documented):
     after 90 s, and after 10 minutes while an image is pulled
     Do: what the event says; without one, `kubectl describe` of the pod and of the node"""
     NO_PROGRESS = "NoProgress", _JOB
-    """a pod runs, but its trainer has sent no heartbeat for two minutes, or has completed no step
-    for ten; the message has its last report. Trainers of earlier versions without a heartbeat have
-    ten minutes, and thirty in phases without steps
+    """a pod runs, but its trainer has sent no heartbeat for two minutes, has written nothing in its
+    first ten, or has completed no step for ten, in a phase without steps for thirty; the message
+    has its last report. Trainers of earlier versions without a heartbeat have the time of a step
     Do: read the pod's log; if it hangs, delete the pod: the next resumes from the checkpoint"""
     PODS_STOPPING = "PodsStopping", _JOB
     """the search is deleted with its data, and after 5 minutes a pod has not stopped, or it is

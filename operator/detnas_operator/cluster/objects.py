@@ -102,7 +102,7 @@ class ObjectView:
 
     @cached_property
     def version(self) -> int:
-        """Its resourceVersion as a number, which the API guarantees to increase."""
+        """Its resourceVersion as a number: etcd's revision, which increases with every write."""
         return int(self.body["metadata"].get("resourceVersion") or 0)
 
     @cached_property

@@ -14,9 +14,9 @@ _REPORT_SECONDS = 120.0
 HEARTBEAT_PATIENCE_SECONDS = _REPORT_SECONDS - MAX_READ_PAUSE_SECONDS
 """How long a heartbeat may be missing: the last one may have come just after a read."""
 STEP_PATIENCE_SECONDS = 600.0
-"""How long a step may take; an earlier trainer without a heartbeat writes within this time."""
+"""How long a step may take, or a start; an earlier trainer without a heartbeat writes as often."""
 STEPLESS_PATIENCE_SECONDS = 1800.0
-"""The same for an earlier trainer that reports no steps, or has reported nothing yet."""
+"""How long a phase without steps may take, such as publishing weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,20 @@ def stalled_reason(name: str, reading: ProgressReading | None, ran_since: float)
     stepless = reading.read - max(reading.stepped, ran_since)
     if unchanged >= _patience(progress):
         return Reason(ReasonCode.NO_PROGRESS, _without_heartbeat(name, progress))
-    if progress is not None and progress.total and stepless >= STEP_PATIENCE_SECONDS:
-        return Reason(ReasonCode.NO_PROGRESS, _without_step(name, progress))
+    if progress is not None and stepless >= (patience := _step_patience(progress)):
+        return Reason(ReasonCode.NO_PROGRESS, _without_step(name, progress, patience))
     return None
 
 
 def _patience(progress: Progress | None) -> float:
     if progress is None:
-        return STEPLESS_PATIENCE_SECONDS
+        return STEP_PATIENCE_SECONDS
     if progress.heartbeat is not None:
         return max(HEARTBEAT_PATIENCE_SECONDS, 3.0 * progress.heartbeat)
+    return _step_patience(progress)
+
+
+def _step_patience(progress: Progress) -> float:
     return STEP_PATIENCE_SECONDS if progress.total else STEPLESS_PATIENCE_SECONDS
 
 
@@ -84,11 +88,10 @@ def _without_heartbeat(name: str, progress: Progress | None) -> str:
     )
 
 
-def _without_step(name: str, progress: Progress) -> str:
-    minutes = STEP_PATIENCE_SECONDS / 60
+def _without_step(name: str, progress: Progress, patience: float) -> str:
     return (
-        f"the trainer of Job {name} is alive but has completed no step for {minutes:.0f} minutes "
-        f"({_reported(progress)}); {_advice(name)}"
+        f"the trainer of Job {name} is alive but has completed no step for "
+        f"{patience / 60:.0f} minutes ({_reported(progress)}); {_advice(name)}"
     )
 
 

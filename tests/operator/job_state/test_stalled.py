@@ -44,13 +44,17 @@ OF_OLD = None
             heard(progress(100), 5, STEP_PATIENCE_SECONDS),
             "is alive but has completed no step for 10 minutes",
         ),
-        (heard(progress(), 5, 9000), ""),
+        (heard(progress(), 5, STEPLESS_PATIENCE_SECONDS - 1), ""),
+        (
+            heard(progress(), 5, STEPLESS_PATIENCE_SECONDS),
+            "is alive but has completed no step for 30 minutes",
+        ),
         (heard(progress(100, OF_OLD), STEP_PATIENCE_SECONDS - 1), ""),
         (heard(progress(100, OF_OLD), STEP_PATIENCE_SECONDS), "last reported"),
         (heard(progress(0, OF_OLD), STEPLESS_PATIENCE_SECONDS - 1), ""),
         (heard(progress(0, OF_OLD), STEPLESS_PATIENCE_SECONDS), "last reported"),
-        (heard(None, STEPLESS_PATIENCE_SECONDS - 1), ""),
-        (heard(None, STEPLESS_PATIENCE_SECONDS), "has written nothing yet"),
+        (heard(None, STEP_PATIENCE_SECONDS - 1), ""),
+        (heard(None, STEP_PATIENCE_SECONDS), "has written nothing yet"),
     ],
 )
 def test_stalled_reason_after_each_patience(found: ProgressReading, says: str) -> None:
