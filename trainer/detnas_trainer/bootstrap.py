@@ -9,6 +9,7 @@ paired bootstrap.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 REPLICATES = 200
 
 _MAX_ELEMENTS = 4_000_000
-"""Of one array: replicates by detections of a class by IoU thresholds."""
+"""Of one array: replicates by detections of a class."""
 
 Floats = NDArray[np.floating]
 Booleans = NDArray[np.bool_]
@@ -84,58 +85,57 @@ def _matches_of_class(
     thresholds = np.asarray(settings.iouThrs)
     images: list[int] = []
     confidences: list[float] = []
-    matches: list[tuple[slice, Booleans, Booleans]] = []
+    overlaps: list[tuple[slice, Floats, list[bool]]] = []
     for place, image in enumerate(settings.imgIds):
         kept = sorted(scores.get(image, ()), reverse=True)[: settings.maxDets[-1]]
         images += [place] * len(kept)
         confidences += kept
         if kept and image in crowds:
             rows = slice(len(images) - len(kept), len(images))
-            ious, is_crowd = evaluation.ious[image, category], np.array(crowds[image])
-            matches.append((rows, *_match(ious[:, ~is_crowd], ious[:, is_crowd], thresholds)))
+            overlaps.append((rows, evaluation.ious[image, category], crowds[image]))
     matched = np.zeros((len(images), len(thresholds)), dtype=bool)
     ignored = np.zeros_like(matched)
-    for rows, *found in matches:
-        matched[rows], ignored[rows] = found
+    for rows, ious, is_crowd in overlaps:
+        if any(is_crowd):
+            on_crowd = np.array(is_crowd)
+            matched[rows] = _match(ious[:, ~on_crowd], thresholds)
+            ignored[rows] = ~matched[rows] & (ious[:, on_crowd].max(axis=1)[:, None] >= thresholds)
+        else:
+            matched[rows] = _match(ious, thresholds)
     order = np.argsort(-np.array(confidences), kind="stable")
     objects = np.array([crowds.get(image, []).count(False) for image in settings.imgIds])
     places = np.array(images, dtype=np.int64)
     return ClassMatches(places[order], matched[order], ignored[order], objects)
 
 
-def _match(objects: Floats, crowds: Floats, thresholds: Floats) -> tuple[Booleans, Booleans]:
+def _match(ious: Floats, thresholds: Floats) -> Booleans:
     """Match one image's detections of one class, the most confident first, as COCO does.
 
-    Each takes the free object of highest IoU; if there is none, it is ignored if it is in a crowd.
+    Each takes the free object of highest IoU; what takes none is ignored if it is in a crowd.
 
     Args:
-        objects: IoU of each with the objects (D × O).
-        crowds: IoU of each with the crowds (D × C).
+        ious: IoU of each with the objects that are no crowds (D × O).
         thresholds: of the IoU, rising (T).
 
     Returns:
-        whether each is matched, and whether it is ignored, at each threshold (D × T).
+        whether each is matched at each threshold (D × T).
     """
-    candidates = objects[:, :, None] >= thresholds  # D × O × T
-    if (candidates[:, :, 0].sum(axis=1) <= 1).all():  # whoever comes first takes the object
-        matched = (candidates & (candidates.cumsum(axis=0) == 1)).any(axis=1)
-    else:
-        matched = _match_one_by_one(objects, thresholds)
-    ignored = np.zeros_like(matched)
-    for row in np.flatnonzero((crowds >= thresholds[0]).any(axis=1)):
-        ignored[row] = ~matched[row] & (crowds[row].max() >= thresholds)
-    return matched, ignored
+    candidates = ious[:, :, None] >= thresholds  # D × O × T
+    if ious.shape[1] > 1 and candidates[:, :, 0].sum(axis=1).max() > 1:
+        return _match_one_by_one(ious, thresholds)
+    # Whoever comes first takes the object.
+    return np.asarray((candidates & (candidates.cumsum(axis=0) == 1)).any(axis=1))
 
 
-def _match_one_by_one(objects: Floats, thresholds: Floats) -> Booleans:
-    """`_match` where boxes have a choice of objects, without crowds."""
-    matched = np.zeros((len(objects), len(thresholds)), dtype=bool)
-    objects = objects[:, ::-1]  # of equal IoUs, COCO takes the last object
-    free = np.ones((objects.shape[1], len(thresholds)), dtype=bool)
-    for row in np.flatnonzero((objects >= thresholds[0]).any(axis=1)):
-        candidates = (objects[row][:, None] >= thresholds) & free
+def _match_one_by_one(ious: Floats, thresholds: Floats) -> Booleans:
+    """`_match` where boxes have a choice of objects."""
+    matched = np.zeros((len(ious), len(thresholds)), dtype=bool)
+    ious = ious[:, ::-1]  # of equal IoUs, COCO takes the last object
+    free = np.ones((ious.shape[1], len(thresholds)), dtype=bool)
+    for row in np.flatnonzero((ious >= thresholds[0]).any(axis=1)):
+        candidates = (ious[row][:, None] >= thresholds) & free
         matched[row] = candidates.any(axis=0)
-        best = np.where(candidates, objects[row][:, None], -1).argmax(axis=0)
+        best = np.where(candidates, ious[row][:, None], -1).argmax(axis=0)
         taken = np.flatnonzero(matched[row])
         free[best[taken], taken] = False
     return matched
@@ -167,7 +167,7 @@ def map_replicates(
     total, present = np.zeros(len(counts)), np.zeros(len(counts))
     for one in classes:
         objects = counts @ one.objects
-        rows = max(1, _MAX_ELEMENTS // max(1, one.matched.size))
+        rows = max(1, _MAX_ELEMENTS // max(1, len(one.images)))
         for start in range(0, len(counts), rows):
             part = slice(start, start + rows)
             total[part] += _average_precision(one, counts[part], objects[part], recalls)
@@ -180,25 +180,43 @@ def _average_precision(
     one: ClassMatches, counts: NDArray[np.int64], objects: NDArray[np.int64], recalls: Floats
 ) -> Floats:
     """AP of a class in some replicates, the mean over the IoU thresholds; 0 without an object."""
+    total, replicates = np.zeros(len(counts)), np.arange(len(counts))
     places = np.flatnonzero(one.matched.any(axis=1))  # P; only there does recall rise
-    each = counts.T[one.images].astype(np.float32)  # D × R
-    matched = one.matched[places, :, None]
-    counted = each.cumsum(axis=0)[places, None]  # P × 1 × R
-    if one.ignored.any():
-        left_out = each[:, None] * one.ignored[:, :, None]
-        counted = counted - left_out.cumsum(axis=0)[places]  # P × T × R
-    right = (each[places, None] * matched).cumsum(axis=0)
-    precision = right / np.maximum(counted, 1).astype(np.float64)
-    # Of all that follow, the highest; only at a match does precision rise.
-    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-    steps = np.diff(_recalls_reached(right.astype(np.int64), objects, recalls), axis=0, prepend=0)
-    return np.asarray((precision * steps).sum(axis=(0, 1)) / (len(recalls) * matched.shape[1]))
+    if not len(places):
+        return total
+    last = places[-1] + 1
+    each = counts.T[one.images[:last]].astype(np.float64)  # D × R
+    found = _running(each, places)
+    reached = _recalls_reached(objects, recalls)
+    for matched, ignored in zip(one.matched[places].T, one.ignored[:last].T, strict=True):
+        counted = found - _running(each * ignored[:, None], places) if ignored.any() else found
+        right = _accumulate(np.add, each[places[matched]])
+        precision = right / np.maximum(counted[matched], 1)
+        _accumulate(np.maximum, precision[::-1])  # of all that follow, the highest
+        recall = reached.take(right.astype(np.intp) * len(counts) + replicates)
+        recall[1:] -= recall[:-1].copy()  # what each match adds
+        total += (precision * recall).sum(axis=0)
+    return np.asarray(total / (len(recalls) * one.matched.shape[1]))
 
 
-def _recalls_reached(
-    right: NDArray[np.int64], objects: NDArray[np.int64], recalls: Floats
-) -> NDArray[np.int64]:
-    """How many recalls are reached with so many matches (… × R), of so many objects (R)."""
+def _running(each: Floats, places: NDArray[np.intp]) -> Floats:
+    """Sums of all rows up to each of some places, that included; the last row is one (P × R)."""
+    return _accumulate(np.add, np.add.reduceat(each, np.append(0, places[:-1] + 1), axis=0))
+
+
+def _accumulate(combine: np.ufunc, rows: Floats) -> Floats:
+    """`ufunc.accumulate` over the rows, in place: a row at a time is several times as fast."""
+    for before, row in pairwise(rows):
+        combine(before, row, out=row)
+    return rows
+
+
+def _recalls_reached(objects: NDArray[np.int64], recalls: Floats) -> NDArray[np.intp]:
+    """How many recalls are reached with 0, 1, 2, … matches, in each replicate (M · R).
+
+    Args:
+        objects: in each replicate (R).
+        recalls: rising.
+    """
     numbers = np.arange(objects.max(initial=0) + 1)[:, None]
-    reached = np.searchsorted(recalls, numbers / np.maximum(objects, 1), side="right")
-    return np.asarray(reached.ravel()[right * len(objects) + np.arange(len(objects))])
+    return np.searchsorted(recalls, numbers / np.maximum(objects, 1), side="right").ravel()
