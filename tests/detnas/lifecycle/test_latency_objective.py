@@ -13,9 +13,10 @@ from detnas.records.results import PrepareResult, Result
 from detnas.records.verbs import Verb
 from detnas.report.data import gather
 from detnas.report.page import render
+from detnas.spec.baselines import Baseline
 from detnas.store import Store
 from detnas.store.artifacts import load_record
-from tests.detnas.lifecycle.test_final_test import UNSEEN, prepared
+from tests.detnas.lifecycle.test_final_test import UNSEEN, prepared, with_replicates
 from tests.detnas.searches.fake_trainer import DEVICE, milliseconds
 from tests.detnas.searches.in_process import (
     TUNED,
@@ -103,6 +104,40 @@ def test_scores_on_test_images_take_the_latencies_of_the_validation(
     pixels = winner.resolution.pixels / search.requests.spec.base_resolution.pixels
     expected = winner.map * (latency.relative * pixels**0.8) ** -0.4
     assert winner.score == pytest.approx(expected, rel=1e-12)
+
+
+def test_baselines_are_scored_by_their_latencies(store: Store, scheduler: Scheduler) -> None:
+    scheduler.answers |= {Verb.PREPARE: prepared, Verb.TEST: with_replicates(0.001)}
+    spec = UNSEEN | TUNED | {"baselines": list(Baseline)}
+    search = tiny(store, "one", spec, trials=6, studentProbability="1.0", **LATENCY)
+    state = scheduler.run(search)
+    scorer, stages = state.scorer, state.final_stages
+    assert scorer is not None
+    assert stages is not None
+    assert len(stages.baselines) == len(Baseline)
+    assert stages.baselines[0].request.latency is None, "it is added when the job is due"
+    for one in stages.baselines:
+        assert one.detector is not None
+        architecture = one.detector.result.architecture
+        assert architecture is not None
+        size, mean_ap = one.detector.resolution, one.detector.map
+        times = [milliseconds(other, size) for other in (architecture, scorer.architecture)]
+        expected = scorer.objective.h(mean_ap, times[0] / times[1], size)
+        assert one.detector.score == pytest.approx(expected, rel=1e-12)
+        request = load_record(store, keys.request_key(one.job.folder), StudentRequest)
+        assert request is not None
+        assert request.latency is not None
+    rows = {row.name: row for row in status(search).compared}
+    for baseline in Baseline:
+        row = rows[baseline.words]
+        assert row.detector is not None
+        assert row.detector.latency is not None
+        assert row.lead is not None
+        assert row.lead.unseen
+    assert reread(search).final_stages == stages
+    scheduler.done.clear()
+    scheduler.run(search)
+    assert not scheduler.done, "a request that asks for latencies is the same baseline's"
 
 
 def test_subnets_and_what_follows_are_scored_by_latency(store: Store, scheduler: Scheduler) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from detnas.actions import AddLayer
+from detnas.actions import AddLayer, narrowed
 from detnas.records import keys
 from detnas.records.latency import LatencyComparison
 from detnas.records.requests import BaseRequest
@@ -74,6 +74,27 @@ def test_equal_architectures_have_equal_latencies_whichever_job_asks(
     assert plain.weights.sha256 == grown.weights.sha256, "measuring has disturbed the training"
     records = [key for key in workplace.store.list(f"{FOLDER}/") if "device" not in key]
     assert len(records) == 4
+
+
+def test_baseline_measures_its_latency_unless_it_is_known(
+    workplace: Workplace, asked: dict[str, Any], base: DetectorResult
+) -> None:
+    def baseline(name: str, **changes: Any) -> DetectorResult:
+        request = workplace.student_request(
+            f"local/a/baselines/{name}",
+            kind="Baseline",
+            parent_weights=base.weights,
+            training=training(0),
+            **(asked | changes),
+        )
+        found = workplace.succeed(request)
+        assert isinstance(found, DetectorResult)
+        return found
+
+    assert milliseconds(baseline("continued")) == milliseconds(base)
+    scaled = baseline("scaled", narrowed=narrowed(workplace.common["architecture"], 0.6))
+    assert len(milliseconds(scaled)) == 2
+    assert milliseconds(scaled) != milliseconds(base)
 
 
 def test_job_that_was_stopped_while_it_measured_continues(
