@@ -190,6 +190,16 @@ def test_smaller_precisions_find_similar_scores(
         assert scores[:5] == pytest.approx(theirs.scores[:5].numpy(), abs=off)
 
 
+@of("Basic")
+def test_boxes_of_sixteen_bits_are_computed_in_32(opened: Opened, name: str) -> None:
+    """In 16 bits they would be off by up to an eighth of a pixel, and in large images by one."""
+    case = Case(name)
+    found = case.run(opened(case, ExportFormat.ONNX, FilePrecision.FP16))
+    whole = case.run(opened(case, ExportFormat.ONNX))
+    assert (found.labels[:, :5] == whole.labels[:, :5]).all()
+    assert np.abs(found.boxes[:, :5] - whole.boxes[:, :5]).max() < 0.05
+
+
 @of("MobileNetV2", "Cascade", "deformable")
 def test_sixteen_bits_are_enough_for_every_kind_of_layer(opened: Opened, name: str) -> None:
     case = Case(name)

@@ -2,6 +2,10 @@
 
 Layers are convolutions and linear layers, and what lies directly between them: activations, sums
 and pooling. Where a tensor enters or leaves them it is converted.
+
+onnxruntime's own conversion (`onnxruntime.transformers.float16`) can leave nodes in 32 bits, but
+takes what passes from one of them to the next through 16, in which coordinates above 1024 are whole
+pixels.
 """
 
 from pathlib import Path
