@@ -140,10 +140,20 @@ class Compared(Schema):
     name: Annotated[str, AtMost(32)] = Field(description="The base, a trial, or a baseline.")
     exported: Flag = Field(False, description="It was chosen.")
     h: ShortNumberText | None = Field(None, description="Score.")
+    h_error: ShortNumberText | None = Field(
+        None, description="Standard error of h over the validation images."
+    )
     map: ShortNumberText | None = Field(None, description="COCO mAP, a fraction.")
+    map_error: ShortNumberText | None = Field(None, description="Standard error of map, likewise.")
     flops: Count | None = Field(None, description="FLOPs of one image at its best resolution.")
     test_h: ShortNumberText | None = Field(None, description="h on the test images.")
+    test_h_error: ShortNumberText | None = Field(
+        None, description="Standard error of testH over these."
+    )
     test_map: ShortNumberText | None = Field(None, description="map on the test images.")
+    test_map_error: ShortNumberText | None = Field(
+        None, description="Standard error of testMap, likewise."
+    )
     lead: ShortNumberText | None = Field(
         None, description="Of a baseline: H of the exported detector less its own."
     )
@@ -177,6 +187,9 @@ class TopTrial(Schema):
 
     trial: Count = Field(description="Number.")
     h: NumberText = Field(description="Score.")
+    h_error: NumberText | None = Field(
+        None, description="Standard error of h over the validation images."
+    )
     estimated_h: NumberText | None = Field(
         None, description="Estimated score, if trials are selected by that."
     )
@@ -210,7 +223,7 @@ class RecommendedDetector(Schema):
     latency_ms: NumberText | None = Field(
         None, description="Milliseconds for one image, if the objective depends on it."
     )
-    reason: Annotated[str, AtMost(512)] = Field(description="Why this one, or why none.")
+    reason: Annotated[str, AtMost(384)] = Field(description="Why this one, or why none.")
 
 
 class FailedTrial(Schema):
@@ -218,7 +231,7 @@ class FailedTrial(Schema):
 
     trial: Count = Field(description="Number.")
     outcome: Size = Field(description="How it ended.")
-    message: Annotated[str, AtMost(512)] = Field("", description="Why, for people.")
+    message: Annotated[str, AtMost(448)] = Field("", description="Why, for people.")
 
 
 class ResourceStatus(Schema):

@@ -140,3 +140,12 @@ def test_winner_of_an_earlier_search_says_that_its_error_is_unknown() -> None:
 def test_gain_reads_as_numbers_with_signs() -> None:
     text = "+0.0123, 95 % interval -0.0080 to +0.0310"
     assert str(Gain(difference=0.0123, low=-0.008, high=0.031)) == text
+
+
+@pytest.mark.parametrize(("images", "is_few"), [(50, True), (199, True), (200, False), (0, False)])
+def test_interval_over_few_images_says_how_often_such_intervals_hold(
+    images: int, is_few: bool
+) -> None:
+    gain = Gain(difference=0.02, low=0.01, high=0.03, images=images)
+    assert ("with 50, 93.7 % of simulated ones held" in gain.claim) == is_few
+    assert gain.claim.startswith("its H less the base's is +0.0200")

@@ -35,6 +35,7 @@ def largest_status(character: str = "x") -> ResourceStatus:
     top = {
         "trial": MANY,
         "h": text,
+        "h_error": text,
         "estimated_h": text,
         "map": text,
         "flops": MANY,
@@ -42,6 +43,7 @@ def largest_status(character: str = "x") -> ResourceStatus:
     }
     compared = {
         **dict.fromkeys(("name", "h", "map", "test_h", "test_map", "message"), text),
+        **dict.fromkeys(("h_error", "map_error", "test_h_error", "test_map_error"), text),
         **dict.fromkeys(("lead", "lead_low", "lead_high"), text),
         "flops": MANY,
         "exported": True,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from detnas.lifecycle.status import ComparedDetector, DetectorStatus
+from detnas.lifecycle.status import ComparedDetector, DetectorStatus, OnTest, TrialStatus
 from detnas.plan.front import MeasuredDetector
 from detnas.plan.recommendation import MeasuredLatency, Recommendation
 from detnas.plan.stages import JobId, Phase
@@ -307,6 +307,23 @@ def test_status_names_the_front_and_the_recommended_detectors() -> None:
         {"objective": "edge", **figures, "latencyMs": "9.8100", "reason": "it fits"},
         {"objective": "phone", "reason": "none fits"},
     ]
+
+
+def test_scores_of_the_status_have_their_standard_errors() -> None:
+    tested = OnTest(h=0.9, map=0.38, h_error=0.02, map_error=0.01)
+    exact = {"h_error": 0.012, "map_error": 0.006}
+    detector = BEST.model_copy(update={**exact, "on_test": tested})
+    top = TrialStatus(
+        number=7, outcome="Succeeded", h=1.2, h_error=0.012, resolution=RESOLUTION, map=0.4, flops=9
+    )
+    compared = (ComparedDetector(name="trial 7", detector=detector),)
+    search = SUCCEEDED.model_copy(update={"compared": compared, "best": detector, "top": (top,)})
+    status = status_of(pass_result(search))
+    (one,) = status["compared"]
+    assert (one["hError"], one["mapError"]) == ("0.0120", "0.0060")
+    assert (one["testHError"], one["testMapError"]) == ("0.0200", "0.0100")
+    assert (status["best"]["hError"], status["best"]["mapError"]) == ("0.0120", "0.0060")
+    assert status["top"][0]["hError"] == "0.0120"
 
 
 def test_exported_detector_is_among_those_that_the_status_compares() -> None:

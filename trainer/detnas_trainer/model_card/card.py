@@ -143,6 +143,8 @@ def _gain(gain: Gain | None) -> str:
         return _UNKNOWN_GAIN
     seen = "" if gain.unseen else _SEEN
     text = _GAIN.format(metric=gain.metric, gain=gain, where=gain.where, seen=seen)
+    if gain.caveat:
+        text += f" {gain.caveat[0].upper()}{gain.caveat[1:]}."
     if gain.is_certain:
         return text
     return text + (_WORSE if gain.high < 0 else _UNCERTAIN)
