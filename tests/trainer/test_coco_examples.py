@@ -1,4 +1,4 @@
-"""The manifests of `examples/coco`: each base trains at its full size."""
+"""The manifests of `examples/coco`: GPUs as in the paper, and each base trains at its full size."""
 
 import math
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from detnas.spec import load_manifest
+from detnas.spec.batch_shares import unequal_shares
 from detnas_trainer.detector import build_detector
 from detnas_trainer.trainee import DetectorTrainee
 from tests.trainer.samples import make_batch
@@ -30,6 +31,18 @@ def test_upgrade_of_x101_is_under_an_external_teacher_and_else_the_same_search()
     assert upgraded.teachers.external is not None
     assert upgraded.base == plain.base
     assert upgraded.search == plain.search
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_example_trains_on_the_papers_gpus(path: Path) -> None:
+    spec = load_manifest(path).spec
+    teachers, evaluation, finetune = spec.teachers, spec.evaluation, spec.finetune
+    assert finetune is not None
+    assert teachers.workers * teachers.gpus_per_worker == 32
+    assert teachers.batch_size == 2 * 32
+    assert spec.search.parallelism * evaluation.gpus == 32
+    assert (spec.base.gpus, evaluation.gpus, finetune.gpus) == (8, 4, 4)
+    assert unequal_shares(spec) == ()
 
 
 @pytest.mark.parametrize("path", MANIFESTS[:-1], ids=lambda path: path.stem)
