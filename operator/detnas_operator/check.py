@@ -4,9 +4,9 @@ Each check writes one line; for a failed check it says what to do.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from detnas.errors import UserError
+from detnas.findings import Finding, Verdict, faulty, good, refused
 from detnas.store import open_store
 from detnas.store.errors import StoreError
 from detnas_operator.cluster import PLURAL, KubernetesClient, NotFound
@@ -39,16 +39,8 @@ TO_WORK: Rights = {
 two sets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The outcome of one check, which passed if ``problem`` is None."""
-
-    what: str
-    problem: UserError | None = None
-
-    def __str__(self) -> str:
-        return f"FAIL  {self.what}: {self.problem}" if self.problem else f"ok    {self.what}"
-
+_GRANT = "grant it to the operator's service account: helm upgrade with rbac.create=true"
+_MARKS = {Verdict.OK: "ok   ", Verdict.WARNING: "note ", Verdict.FAULT: "FAIL "}
 
 _UNTESTED = (
     "the S3 keys of the namespaces are not tested, since the operator may not read Secrets: the "
@@ -60,8 +52,8 @@ def check(settings: OperatorSettings, write: Callable[[str], object]) -> bool:
     """Run every check, write a line for each, and return whether all passed."""
     sound = True
     for finding in _findings(settings):
-        write(f"{finding}\n")
-        sound = sound and finding.problem is None
+        write(f"{_MARKS[finding.verdict]} {finding}\n")
+        sound = sound and finding.verdict is Verdict.OK
     write(f"note  {_UNTESTED}\n")
     return sound
 
@@ -70,55 +62,52 @@ def _findings(settings: OperatorSettings) -> Iterator[Finding]:
     try:
         client = KubernetesClient(connect(connections=1))
     except UserError as error:
-        yield Finding("Kubernetes API", error)
+        yield refused("Kubernetes API", error)
     else:
         scopes: tuple[str | None, ...] = settings.namespaces or (None,)
-        yield _crd(client, scopes[0])
+        yield definition_served(client, scopes[0])
         for scope in scopes:
-            yield from _permissions(client, scope, TO_WATCH)
+            yield from permissions(client, scope, TO_WATCH, _GRANT)
         for tenant in settings.tenants:
             if tenant.namespace != ANY_NAMESPACE:
-                yield from _permissions(client, tenant.namespace, TO_WORK)
+                yield from permissions(client, tenant.namespace, TO_WORK, _GRANT)
     yield _store(settings.storage.default or settings.storage.allowed[0])
 
 
-def _crd(client: KubernetesClient, namespace: str | None) -> Finding:
+def definition_served(client: KubernetesClient, namespace: str | None) -> Finding:
+    """Whether the API server knows searches, as seen in a namespace (None: in all)."""
     what = "CRD detnassearches.detnas.dev is served"
     try:
         next(iter(client.list(PLURAL, namespace, limit=1)), None)
     except NotFound as error:
         remedy = "install it: helm upgrade with crds.enabled=true, or kubectl apply -f its file"
-        return Finding(what, UserError(f"the API server does not know it ({error.status})", remedy))
+        return faulty(what, f"the API server does not know it ({error.status})", remedy)
     except UserError as error:
-        return Finding(what, error)
-    return Finding(what)
+        return refused(what, error)
+    return good(what)
 
 
-def _permissions(
-    client: KubernetesClient, namespace: str | None, rights: Rights
+def permissions(
+    client: KubernetesClient, namespace: str | None, rights: Rights, grant: str
 ) -> Iterator[Finding]:
+    """Yield for each kind of object whether the caller has rights on it.
+
+    Args:
+        client: of the caller.
+        namespace: None for all.
+        rights: that are needed.
+        grant: how to get those that are missing.
+    """
     for (kind, subresource), verbs in rights.items():
-        yield _permission(client, namespace, kind, subresource, verbs)
-
-
-def _permission(
-    client: KubernetesClient,
-    namespace: str | None,
-    kind: str,
-    subresource: str,
-    verbs: tuple[str, ...],
-) -> Finding:
-    resource = f"{kind}/{subresource}" if subresource else kind
-    place = f"in {namespace}" if namespace else "in all namespaces"
-    what = f"may {', '.join(verbs)} {resource} {place}"
-    try:
-        missing = [v for v in verbs if not client.allowed(v, kind, namespace, subresource)]
-    except UserError as error:
-        return Finding(what, error)
-    if not missing:
-        return Finding(what)
-    remedy = "grant it to the operator's service account: helm upgrade with rbac.create=true"
-    return Finding(what, UserError(f"{', '.join(missing)} refused", remedy))
+        resource = f"{kind}/{subresource}" if subresource else kind
+        place = f"in {namespace}" if namespace else "in all namespaces"
+        what = f"may {', '.join(verbs)} {resource} {place}"
+        try:
+            missing = [v for v in verbs if not client.allowed(v, kind, namespace, subresource)]
+        except UserError as error:
+            yield refused(what, error)
+            continue
+        yield faulty(what, f"{', '.join(missing)} refused", grant) if missing else good(what)
 
 
 def _store(uri: str) -> Finding:
@@ -126,7 +115,7 @@ def _store(uri: str) -> Finding:
     try:
         open_store(uri).probe()
     except StoreError as error:
-        return Finding(what, for_a_cluster(error))
+        return refused(what, for_a_cluster(error))
     except UserError as error:
-        return Finding(what, error)
-    return Finding(what)
+        return refused(what, error)
+    return good(what)

@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0 ended, 1 failed, 2 wrong configuration."""
     guard_standard_streams()
     options = _parser().parse_args(arguments)
+    if options.command == "doctor":
+        return _doctor(options.namespace, options.manifest)
     try:
         settings = load_settings(options.config)
     except UserError as error:
@@ -42,6 +44,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK if check(settings, sys.stdout.write) else FAILED
     configure_logs(settings.log_level)
     return run(settings)
+
+
+def _doctor(namespace: str, manifest: Path | None) -> int:
+    """Write each finding as a line of JSON, for `detnas doctor --cluster`."""
+    from detnas.spec import load_manifest
+    from detnas_operator.doctor.doctor import cluster_findings
+
+    try:
+        spec = load_manifest(manifest).spec if manifest is not None else None
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return USAGE
+    for finding in cluster_findings(namespace, spec):
+        print(finding.model_dump_json(by_alias=True), flush=True)
+    return OK
 
 
 def run(settings: OperatorSettings) -> int:
@@ -103,10 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=("run", "check"),
+        choices=("run", "check", "doctor"),
         default="run",
-        help="check: see whether CRD, permissions and S3 are as the operator needs them",
+        help="check: see whether CRD, permissions and S3 are as the operator needs them; doctor: "
+        "whether a user can run a search, for `detnas doctor --cluster`",
     )
+    parser.add_argument("--namespace", default="default", help="of the search (doctor)")
+    parser.add_argument("--manifest", type=Path, help="of the search (doctor)")
     parser.add_argument(
         "--config", type=Path, default=CONFIG, help="configuration file (default: %(default)s)"
     )

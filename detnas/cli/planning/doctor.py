@@ -10,6 +10,7 @@ from rich.text import Text
 from detnas.cli.output import Format, FormatOption, print_lines, print_record
 from detnas.cli.planning.validate import missing_files
 from detnas.cli.terminal import console
+from detnas.doctor.cluster import cluster_findings
 from detnas.doctor.machine import machine_facts, machine_findings
 from detnas.doctor.stores import s3_data_findings, store_findings
 from detnas.doctor.trainer import ask_trainer_machine, trainer_findings
@@ -23,6 +24,8 @@ from detnas.store.cache import default_cache_folder
 _STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAULT: "red"}
 _WIDTH = max(map(len, Verdict))
 _FAULTS = 1
+_NAMESPACE = "default"
+"""As kubectl's."""
 
 
 def doctor(
@@ -37,13 +40,25 @@ def doctor(
             "beside it.",
         ),
     ] = None,
+    cluster: Annotated[
+        bool,
+        typer.Option("--cluster", help="Check a cluster, by KUBECONFIG, in place of this machine."),
+    ] = False,
+    namespace: Annotated[
+        str | None,
+        typer.Option("--namespace", "-n", help="Of the cluster. Default: the manifest's."),
+    ] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Check whether this machine can run a search, and say how to mend each fault.
+    """Check whether this machine, or a cluster, can run a search, and say how to mend each fault.
 
     Python, processors, memory, shared memory and disks; the trainer's libraries, mmcv's operators
     and the GPUs, as the trainer finds them in a process of its own; the store, in which a small
     object is written, read and deleted; and with a manifest the files that it names, in S3, too.
+
+    Of a cluster: the definition of searches and its version, your rights, the operator and its
+    configuration, the namespace with service account and Secret, quotas, GPU nodes, the volume of
+    the data set. Objects are only read. It needs detnas[operator].
 
     Exit codes: 0 no fault, though there may be warnings; 1 a fault; 2 the manifest cannot be used.
 
@@ -53,10 +68,16 @@ def doctor(
         detnas doctor search.yaml
 
         detnas doctor --store s3://bucket/prefix -o json
+
+        detnas doctor --cluster -n team-a search.yaml
     """
     search = load_manifest(manifest) if manifest is not None else None
     folder = manifest.parent if manifest is not None else Path()
-    report(_findings(search, folder, store), output)
+    if cluster:
+        place = namespace or (search.metadata.namespace if search else _NAMESPACE)
+        report(cluster_findings(place, manifest), output)
+    else:
+        report(_findings(search, folder, store), output)
 
 
 def report(findings: Iterable[Finding], output: Format) -> None:

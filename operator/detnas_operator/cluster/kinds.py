@@ -39,7 +39,18 @@ KINDS = {
     "pods": Kind("pods", "/api/v1"),
     "services": Kind("services", "/api/v1"),
     "events": Kind("events", "/api/v1"),
+    "nodes": Kind("nodes", "/api/v1"),
+    "resourcequotas": Kind("resourcequotas", "/api/v1"),
+    "persistentvolumeclaims": Kind("persistentvolumeclaims", "/api/v1"),
+    "secrets": Kind("secrets", "/api/v1"),
+    "configmaps": Kind("configmaps", "/api/v1"),
+    "serviceaccounts": Kind("serviceaccounts", "/api/v1"),
+    "deployments": Kind("deployments", "/apis/apps/v1", "apps"),
+    "customresourcedefinitions": Kind(
+        "customresourcedefinitions", "/apis/apiextensions.k8s.io/v1", "apiextensions.k8s.io"
+    ),
     "workloads": Kind("workloads", f"/apis/{KUEUE}/v1beta2", KUEUE),
     "workloads/v1beta1": Kind("workloads", f"/apis/{KUEUE}/v1beta1", KUEUE),
 }
-"""By the plural that the client's verbs take; Kueue before 0.15 serves an older version alone."""
+"""By the plural that the client's verbs take. Those from nodes on are read by `detnas doctor`, with
+a user's rights; Kueue before 0.15 serves an older version alone."""
