@@ -131,11 +131,15 @@ def _say_budget(left: Sequence[tuple[FolderSearch, int]]) -> None:
         say(f"no time budget: {error}")
         return
     step = budget.machine.seconds_per_image or 0.0
-    hours = sum(budget.seconds.values()) / 3600
-    say(f"about {hours:.1f} h on {budget.machine.name}, by {step:.4f} s for an image in training:")
+    total = _rounded(sum(budget.seconds.values()))
+    say(f"about {total} on {budget.machine.name}, by {step:.4f} s for an image in training:")
     for name, seconds in budget.seconds.items():
         seeds = budget.seeds[name]
-        say(f"  {name}, {seeds} seed{'s' * (seeds > 1)}: {seconds / 3600:.1f} h")
+        say(f"  {name}, {seeds} seed{'s' * (seeds > 1)}: {_rounded(seconds)}")
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def _say_written(places: Sequence[Path]) -> None:
