@@ -214,7 +214,8 @@ def check_teachers(subject: Subject, pool: Pool, gate: Gate) -> None:
     differences = []
     for teacher in mutations(pool, Random(0)):
         found = reached(teacher)
-        print(f"a mutation reaches {found:.4f}: depths {teacher.depths}, widths {teacher.widths}")
+        depths, widths = (", ".join(map(str, one)) for one in (teacher.depths, teacher.widths))
+        print(f"a mutation reaches {found:.4f}: depths {depths}, widths {widths}")
         differences.append(abs(found - largest))
     gate.check("mutations change a teacher, the least of them", min(differences), 0.001)
 
