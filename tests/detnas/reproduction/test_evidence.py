@@ -69,12 +69,19 @@ def test_budget_counts_the_pool_once_and_a_shared_base_not_at_all(
     pending: list[FolderSearch],
 ) -> None:
     joint, pipeline = pending
-    one, two, both = (
+    one, two, alone, both = (
         time_budget(left)
-        for left in ([(joint, 0)], [(joint, 0), (joint, 1)], [(joint, 0), (pipeline, 0)])
+        for left in (
+            [(joint, 0)],
+            [(joint, 0), (joint, 1)],
+            [(pipeline, 0)],
+            [(joint, 0), (pipeline, 0)],
+        )
     )
     again = two.seconds["joint"] - one.seconds["joint"]
-    assert both.seconds["pipeline"] < again < one.seconds["joint"]
+    assert again < one.seconds["joint"]
+    assert both.seconds["pipeline"] < alone.seconds["pipeline"]
+    assert planned_trainings(pipeline, pool_is_trained=False).base == 0
     assert (two.seeds, both.seeds) == ({"joint": 2}, {"joint": 1, "pipeline": 1})
     # 24 epochs of the base, by itself 144 s, run on two threads.
     assert again > 24 * IMAGES["train"] * 0.01 / 2
