@@ -13,14 +13,14 @@ from bench.training.noise import NoiseImages
 from bench.training.runner import Run, compare
 from bench.training.steps import Step, median_seconds
 from detnas.records.settings import Distillation, Precision, Training
-from detnas_trainer.detector import build_detector
-from detnas_trainer.distillation import Adaptor, Distiller
+from detnas_trainer.detector import build_detector, fastest_format
+from detnas_trainer.distillation import Adaptor, Distiller, frozen_teacher
 from detnas_trainer.distillation.box_passes import box_forward, recorded
 from detnas_trainer.jobs.verbs.student import DistilledTrainee
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet.elastic import ElasticDetector
 from detnas_trainer.trainee import DetectorTrainee, Losses
-from detnas_trainer.training.gradients import Gradients, fastest_format, seed_everything
+from detnas_trainer.training.gradients import Gradients, seed_everything
 
 CLIP = 35.0
 GIB = float(2**30)
@@ -103,8 +103,7 @@ def distillation(figures: Figures, scale: Scale, folder: Path) -> None:
     images, training = noise(scale, scale.batch), scale.training()
     undistilled, student = build(scale), build(scale)
     neck = scale.supernet.neck_width(scale.space.largest)
-    teacher = _largest(scale).eval().requires_grad_(requires_grad=False)
-    teacher.to(memory_format=fastest_format(scale.device))
+    teacher = frozen_teacher(_largest(scale))
     plain = step_of(DetectorTrainee(undistilled), training, images)
     with recorded(undistilled.roi_head) as passes:
         plain()

@@ -70,6 +70,11 @@ def load_detector(
     return detector
 
 
+def fastest_format(device: str) -> torch.memory_format:
+    """Order of an image tensor's dimensions in memory in which a device convolves fastest."""
+    return torch.channels_last if device == "cuda" else torch.contiguous_format
+
+
 def detector_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The detector's own tensors of a student's state, without the distillation adaptor's."""
     return {name: value for name, value in state.items() if not name.startswith(ADAPTOR_PREFIX)}

@@ -8,7 +8,7 @@ import torch
 from detnas.architecture import parse
 from detnas.records.settings import DetectorShape, Distillation
 from detnas_trainer.detector import build_detector
-from detnas_trainer.distillation import Adaptor, Distiller, IncompatibleTeacher
+from detnas_trainer.distillation import Adaptor, Distiller, IncompatibleTeacher, teaching
 from detnas_trainer.foreign import load_teacher_file, read_teacher
 from tests.trainer.conftest import CLASSES
 from tests.trainer.foreign.teachers import NECK, cascade, faster, write_teacher
@@ -54,6 +54,19 @@ def test_external_teacher_teaches_and_is_not_changed(student, teachers, features
     assert (adaptor.convolution.weight.grad is not None) == (features != "None")
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
     assert not any("teacher" in name for name in student.state_dict())
+
+
+def test_external_teacher_has_the_memory_format_of_its_device(student, teachers, monkeypatch):
+    inputs, samples = _batch()
+
+    def levels(teacher):
+        return teaching.teacher_levels(teacher, student, inputs, samples)
+
+    expected = levels(teachers["cascade"])
+    monkeypatch.setattr(teaching, "fastest_format", lambda _: torch.channels_last)
+    found = levels(teaching.frozen_teacher(teachers["cascade"]))
+    assert all(level.is_contiguous(memory_format=torch.channels_last) for level in found)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_one_stage_student_is_taught_by_the_first_stage_alone(student, teachers):

@@ -7,7 +7,7 @@ from detnas.errors import UserError
 from detnas.records.requests import PoolPhaseRequest
 from detnas.records.settings import DataLocation, Distillation, Resolution, Training
 from detnas.teachers import TeacherSpace
-from detnas_trainer.distillation import Adaptor, Distiller
+from detnas_trainer.distillation import Adaptor, Distiller, teaching
 from detnas_trainer.supernet import build_phase
 from detnas_trainer.supernet.importance import sort_channels
 from detnas_trainer.supernet.phases import ShrinkingPhase
@@ -114,6 +114,18 @@ def test_step_trains_the_supernet_and_nothing_of_the_teacher(request_of, weights
     )
     assert all(torch.equal(weights[name], tensor) for name, tensor in given.items())
     assert not any("teacher" in name for name in after)
+
+
+def test_teacher_has_the_memory_format_of_its_device(request_of, weights, batch, monkeypatch):
+    request = request_of(sort_channels=False)
+    phase = build_phase(request, weights, weights)
+    expected = _seeded(lambda: phase.loss(0, *batch))
+    monkeypatch.setattr(teaching, "fastest_format", lambda _: torch.channels_last)
+    phase = build_phase(request, weights, weights)
+    weight = _teacher(phase).backbone.layer1[0].conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    for name, value in _seeded(lambda: phase.loss(0, *batch)).items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_draws_depend_on_the_iteration_alone(request_of, weights, batch):

@@ -2,6 +2,6 @@
 
 from detnas_trainer.distillation.adaptor import Adaptor
 from detnas_trainer.distillation.distiller import Distiller
-from detnas_trainer.distillation.teaching import IncompatibleTeacher
+from detnas_trainer.distillation.teaching import IncompatibleTeacher, frozen_teacher
 
-__all__ = ["Adaptor", "Distiller", "IncompatibleTeacher"]
+__all__ = ["Adaptor", "Distiller", "IncompatibleTeacher", "frozen_teacher"]

@@ -7,12 +7,13 @@ stage teaches a student with one head.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from torch import Tensor
 
 from detnas.errors import UserError
 from detnas.records.settings import Distillation
+from detnas_trainer.detector import fastest_format
 from detnas_trainer.distillation.box_passes import BoxForward, box_forward
 from detnas_trainer.distillation.losses import converted_deltas
 from detnas_trainer.foreign import ExternalTeacher, Pixels
@@ -21,10 +22,22 @@ from detnas_trainer.roi_head import box_heads, roi_extractors
 
 Teacher: TypeAlias = TwoStageDetector | ExternalTeacher
 Levels = tuple[Tensor, ...]
+T = TypeVar("T", TwoStageDetector, ExternalTeacher)
 
 
 class IncompatibleTeacher(UserError):  # noqa: N818 - says what is wrong
     """A teacher whose outputs cannot be compared with the student's."""
+
+
+def frozen_teacher(teacher: T) -> T:
+    """The teacher itself in evaluation mode, without gradients, ready for its device's images.
+
+    Its weights are laid out as the student's are (`Gradients`), so that no convolution has to
+    rearrange them or its images in every step.
+    """
+    device = next(teacher.parameters()).device
+    teacher.to(memory_format=fastest_format(device.type))
+    return teacher.requires_grad_(requires_grad=False).eval()
 
 
 def teacher_levels(

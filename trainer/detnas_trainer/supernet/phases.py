@@ -13,7 +13,7 @@ from detnas.errors import UserError
 from detnas.records.requests import PoolLayout, PoolPhaseRequest
 from detnas_trainer.data.detection_data import Batch
 from detnas_trainer.detector import ADAPTOR, build_detector, load_detector
-from detnas_trainer.distillation import Adaptor, Distiller
+from detnas_trainer.distillation import Adaptor, Distiller, frozen_teacher
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet.elastic import ElasticDetector
 from detnas_trainer.supernet.importance import sort_channels
@@ -43,8 +43,9 @@ class ShrinkingPhase(DetectorTrainee):
         super().__init__(supernet.train())
         self._request = request
         self._elastic = ElasticDetector(supernet, request.supernet, request.full_space)
-        teacher.eval().requires_grad_(requires_grad=False)
-        self._distiller = Distiller(supernet, teacher, request.distillation, adaptor)
+        self._distiller = Distiller(
+            supernet, frozen_teacher(teacher), request.distillation, adaptor
+        )
 
     def loss(self, iteration: int, inputs: Tensor, samples: list[Any]) -> Losses:
         """Losses of the subnet that the iteration draws."""

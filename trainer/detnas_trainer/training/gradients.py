@@ -14,6 +14,7 @@ from torch import Tensor
 from detnas.records.settings import Precision, Training
 from detnas_trainer.data.detection_data import Batch
 from detnas_trainer.data.draws import seed_of
+from detnas_trainer.detector import fastest_format
 from detnas_trainer.ranks.group import average, own_share, rank_count
 from detnas_trainer.trainee import DetectorTrainee, Losses
 from detnas_trainer.training.memory import (
@@ -164,11 +165,6 @@ class Gradients:
         if self._dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self._device, dtype=self._dtype)
-
-
-def fastest_format(device: str) -> torch.memory_format:
-    """Order of an image tensor's dimensions in memory in which a device convolves fastest."""
-    return torch.channels_last if device == "cuda" else torch.contiguous_format
 
 
 def seed_everything(seed: int) -> None:

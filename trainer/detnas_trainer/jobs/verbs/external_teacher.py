@@ -7,6 +7,7 @@ from detnas.errors import UserError
 from detnas.records.artifacts import Artifact
 from detnas.records.requests import TeacherFiles
 from detnas.store.durable_files import sha256_of
+from detnas_trainer.distillation import frozen_teacher
 from detnas_trainer.foreign import ExternalTeacher, load_teacher_file, read_teacher
 from detnas_trainer.foreign.teacher_configuration import FIELD
 from detnas_trainer.jobs.job import Job, log
@@ -55,4 +56,5 @@ def store_external_teacher(
 def load_external_teacher(job: Job[Any], stored: Artifact) -> ExternalTeacher:
     """The teacher that the prepare job stored, on this process's device."""
     weights = job.fetch(stored)
-    return load_teacher_file(weights.metadata[_SETTINGS], weights.state).to(device())
+    teacher = load_teacher_file(weights.metadata[_SETTINGS], weights.state)
+    return frozen_teacher(teacher.to(device()))

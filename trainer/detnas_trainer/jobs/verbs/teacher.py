@@ -16,6 +16,7 @@ from detnas.teachers import Teacher
 from detnas_trainer.data.detection_data import Batch, DetectionData, batches
 from detnas_trainer.data.draws import statistics_samples
 from detnas_trainer.detector import load_detector
+from detnas_trainer.distillation import frozen_teacher
 from detnas_trainer.jobs.job import Job, log
 from detnas_trainer.jobs.verbs.training import device
 from detnas_trainer.openmmlab import TwoStageDetector
@@ -46,7 +47,7 @@ def load_teacher(
         if local_rank() == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_weights(path, detector.state_dict())
-    return detector.to(device()).requires_grad_(requires_grad=False).eval()
+    return frozen_teacher(detector.to(device()))
 
 
 def own_detector(
