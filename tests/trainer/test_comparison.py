@@ -62,7 +62,7 @@ def test_picture_has_a_row_for_each_image_and_a_bounded_size() -> None:
     assert len(encoded) <= MAX_COMPARISON_BYTES
     decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
     assert decoded is not None
-    assert decoded.shape == (6 * (320 + 20), 2 * 320, 3)
+    assert decoded.shape == (6 * (320 + 20), 320 + 4 + 320, 3)
 
 
 def test_missed_objects_are_orange_and_wrong_boxes_red() -> None:
@@ -72,6 +72,19 @@ def test_missed_objects_are_orange_and_wrong_boxes_red() -> None:
     assert picture is not None
     blue, green, red = picture[20 + 150, 200].astype(int)  # the right edge of the missed object
     assert red > 200 > green > 120 > blue
-    blue, green, red = picture[20 + 275, 320 + 300].astype(int)
+    blue, green, red = picture[20 + 275, 320 + 4 + 300].astype(int)
     assert red > 180
     assert max(blue, green) < 110
+
+
+def test_class_is_written_above_its_box_and_always_within_the_picture() -> None:
+    black = np.zeros((320, 320, 3), np.uint8)
+    boxes = ((100, 100, 200, 200, 0), (290, 0, 320, 100, 0))
+    pair = Pair(black, marked(*boxes), marked(), marked(*boxes))
+    picture = cv2.imdecode(np.frombuffer(draw([pair], ("dog",)), np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    student = picture[20:, 324:].astype(int)
+    tags = [student[86:100, 99:125], student[0:14, 290:320]]
+    for tag in tags:
+        assert tag.max() > 230, "white letters"
+        assert (tag[..., 1] > 100).mean() > 0.7, "on the box's green"

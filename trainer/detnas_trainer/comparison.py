@@ -119,6 +119,9 @@ _CELL = 320
 _STRIP = 20
 """Pixels: height of the line above an image."""
 
+_GAP = 4
+"""Pixels between the two detectors."""
+
 _RIGHT, _WRONG, _MISSED = (60, 180, 60), (50, 50, 230), (0, 170, 255)
 """Green, red and orange, in BGR."""
 
@@ -134,8 +137,10 @@ def draw(pairs: Sequence[Pair], classes: Sequence[str]) -> bytes:
     """
     rows = []
     for pair in pairs:
-        seen = (("base", pair.base), ("student", pair.student))
-        rows.append(np.hstack([_cell(name, pair, boxes, classes) for name, boxes in seen]))
+        base = _cell("base", pair, pair.base, classes)
+        student = _cell("student", pair, pair.student, classes)
+        gap = np.full((len(base), _GAP, 3), 255, np.uint8)
+        rows.append(np.hstack([base, gap, student]))
     return _encoded(np.vstack(rows))
 
 
@@ -173,9 +178,27 @@ def _box(
     corners = (boxes.corners[shown] * scale).round().astype(int).tolist()
     for (left, top, right, bottom), label in zip(corners, boxes.labels[shown], strict=True):
         cv2.rectangle(picture, (left, top), (right, bottom), colour, 2)
-        _write(picture, classes[label], (left + 3, top + 12), colour)
+        _tag(picture, classes[label], (left, top), colour)
+
+
+def _tag(picture: Image, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    """Write a class above the corner of its box, or within the picture if there is no room."""
+    (width, height), _ = cv2.getTextSize(_plain(text), _FONT, _SCALE, 1)
+    left = max(0, min(at[0] - 1, picture.shape[1] - width - 4))
+    bottom = max(at[1], height + 5)
+    corner = (left + width + 3, bottom)
+    cv2.rectangle(picture, (left, bottom - height - 5), corner, colour, cv2.FILLED)
+    _write(picture, text, (left + 2, bottom - 3), _WHITE)
+
+
+_FONT, _SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.4
+_WHITE = (255, 255, 255)
+
+
+def _plain(text: str) -> str:
+    """OpenCV draws no other letters than ASCII's."""
+    return text.encode("ascii", "replace").decode()
 
 
 def _write(picture: Image, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
-    plain = text.encode("ascii", "replace").decode()  # OpenCV draws no other letters
-    cv2.putText(picture, plain, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
+    cv2.putText(picture, _plain(text), at, _FONT, _SCALE, colour, 1, cv2.LINE_AA)

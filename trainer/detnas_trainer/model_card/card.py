@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from detnas.architecture import encode
 from detnas.cost import detector_cost
-from detnas.gain import Gain
+from detnas.gain import Gain, GainMetric
 from detnas.records.exports import ExportedFile, ExportFormat
 from detnas.records.keys import is_base_as_requested
 from detnas.records.model_card import CardBaseline, ModelCard
@@ -29,6 +29,7 @@ _TEMPLATES = Environment(
 _FOUND = "Found by detnas from a detector trained on the same data. {gain}"
 _UNKNOWN_GAIN = "How certain its gain over that detector is was not measured."
 _GAIN = "Its {metric} less that detector's is {gain}, from a paired bootstrap over {where}{seen}."
+_METRICS = {GainMetric.H: "H, which weighs mAP against computation,", GainMetric.MAP: "mAP"}
 _SEEN = ", so they are no unseen test"
 _UNCERTAIN = (
     " **On these images it cannot be distinguished from that detector**: the interval contains 0."
@@ -142,7 +143,7 @@ def _gain(gain: Gain | None) -> str:
     if gain is None:
         return _UNKNOWN_GAIN
     seen = "" if gain.unseen else _SEEN
-    text = _GAIN.format(metric=gain.metric, gain=gain, where=gain.where, seen=seen)
+    text = _GAIN.format(metric=_METRICS[gain.metric], gain=gain, where=gain.where, seen=seen)
     if gain.caveat:
         text += f" {gain.caveat[0].upper()}{gain.caveat[1:]}."
     if gain.is_certain:
