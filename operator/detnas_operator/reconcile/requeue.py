@@ -6,7 +6,7 @@ from detnas.reasons import ReasonCode
 from detnas_operator.job_state.state import JobState, Running, Waiting
 from detnas_operator.queue.schedule import Requeue
 from detnas_operator.search_jobs.jobs import SearchJobs, is_expiring
-from detnas_operator.status.not_running import PATIENCE_SECONDS
+from detnas_operator.status import not_running
 from detnas_operator.status.pass_result import ActiveJob, PassResult
 
 POOL_POLL_SECONDS = 5.0
@@ -76,7 +76,7 @@ def _pauses(result: PassResult, progress_seconds: float, now: datetime) -> list[
 
 def _is_reported_as_suspended(job: ActiveJob, now: datetime) -> bool:
     """Whether a Job is suspended and the status reports it: any change shows in the Job itself."""
-    reported = timedelta(seconds=PATIENCE_SECONDS)
+    reported = timedelta(seconds=not_running.PATIENCE_SECONDS)
     return job.suspended and (job.waiting_since is None or now - job.waiting_since > reported)
 
 

@@ -21,8 +21,10 @@ from tests.operator.harness.harness import ONE_PHASE, Harness
 from tests.operator.harness.search import Search
 from tests.operator.job.orders import SETTINGS as JOB_SETTINGS
 from tests.operator.job.orders import TENANT, order
+from tests.operator.scenarios import impatient_operator
 from tools.kubernetes import find
 
+PROGRAM = impatient_operator.main
 NAMESPACES = 5
 QUEUE = "kueue.x-k8s.io/queue-name"
 PRIORITY = "kueue.x-k8s.io/priority-class"

@@ -13,7 +13,9 @@ from tests.cluster.installation import IMAGES, render_chart
 from tests.cluster.scripts import runs_until, succeeds, unschedulable
 from tests.operator.harness.harness import ONE_PHASE, Harness
 from tests.operator.harness.search import Search
+from tests.operator.scenarios import impatient_operator
 
+PROGRAM = impatient_operator.main
 NAMESPACES = 8
 PRIORITY = "policy-batch"
 POLICY: dict[str, Any] = {

@@ -21,12 +21,14 @@ from tests.cluster.waiting import eventually
 from tests.operator.harness.behaviours import leaves_a_checkpoint, stuck_until
 from tests.operator.harness.harness import Harness
 from tests.operator.harness.search import Search, in_order
+from tests.operator.scenarios import impatient_operator
 from tests.operator.scenarios.waiting_cases import UNAFFECTED, WAITS
 
-QUIET_SECONDS = 11.0
+PROGRAM = impatient_operator.main
+QUIET_SECONDS = 1.5 * impatient_operator.WAITING_SECONDS
 """Longer than the delay after which the operator reconciles a search that waits."""
 
-QUIET_PERIODS = 4
+QUIET_PERIODS = 10
 """A busy machine needs some to become quiet; an operator that writes at every pass never is."""
 
 
