@@ -16,13 +16,18 @@ _SHOWN_LINES = 3
 
 
 def cluster_findings(
-    namespace: str, manifest: Path | None, command: Sequence[str] = COMMAND
+    namespace: str,
+    manifest: Path | None,
+    *,
+    with_pod: bool = False,
+    command: Sequence[str] = COMMAND,
 ) -> Iterator[Finding]:
     """Yield what is found in a cluster, as soon as each is known.
 
     Args:
         namespace: of the search.
         manifest: of the search, if there is one.
+        with_pod: also run a pod as a job's.
         command: starts the process.
     """
     if not all(map(find_spec, _PARTS)):
@@ -35,6 +40,8 @@ def cluster_findings(
     words = [*command, "--namespace", namespace]
     if manifest is not None:
         words += ["--manifest", str(manifest)]
+    if with_pod:
+        words.append("--pod")
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     guard_standard_streams()
     options = _parser().parse_args(arguments)
     if options.command == "doctor":
-        return _doctor(options.namespace, options.manifest)
+        return _doctor(options.namespace, options.manifest, with_pod=options.pod)
     try:
         settings = load_settings(options.config)
     except UserError as error:
@@ -46,17 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(settings)
 
 
-def _doctor(namespace: str, manifest: Path | None) -> int:
+def _doctor(namespace: str, manifest: Path | None, *, with_pod: bool) -> int:
     """Write each finding as a line of JSON, for `detnas doctor --cluster`."""
     from detnas.spec import load_manifest
     from detnas_operator.doctor.doctor import cluster_findings
 
     try:
-        spec = load_manifest(manifest).spec if manifest is not None else None
+        search = load_manifest(manifest) if manifest is not None else None
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return USAGE
-    for finding in cluster_findings(namespace, spec):
+    for finding in cluster_findings(namespace, search, with_pod=with_pod):
         print(finding.model_dump_json(by_alias=True), flush=True)
     return OK
 
@@ -127,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--namespace", default="default", help="of the search (doctor)")
     parser.add_argument("--manifest", type=Path, help="of the search (doctor)")
+    parser.add_argument("--pod", action="store_true", help="run a pod, too (doctor)")
     parser.add_argument(
         "--config", type=Path, default=CONFIG, help="configuration file (default: %(default)s)"
     )

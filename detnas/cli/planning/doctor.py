@@ -48,6 +48,14 @@ def doctor(
         str | None,
         typer.Option("--namespace", "-n", help="Of the cluster. Default: the manifest's."),
     ] = None,
+    pod: Annotated[
+        bool,
+        typer.Option(
+            "--pod",
+            help="With --cluster and a manifest: run this command in a pod as the jobs' too, which "
+            "pulls the image and reaches store and data; it is deleted.",
+        ),
+    ] = False,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Check whether this machine, or a cluster, can run a search, and say how to mend each fault.
@@ -58,7 +66,7 @@ def doctor(
 
     Of a cluster: the definition of searches and its version, your rights, the operator and its
     configuration, the namespace with service account and Secret, quotas, GPU nodes, the volume of
-    the data set. Objects are only read. It needs detnas[operator].
+    the data set. Objects are only read, unless --pod runs a pod. It needs detnas[operator].
 
     Exit codes: 0 no fault, though there may be warnings; 1 a fault; 2 the manifest cannot be used.
 
@@ -69,13 +77,13 @@ def doctor(
 
         detnas doctor --store s3://bucket/prefix -o json
 
-        detnas doctor --cluster -n team-a search.yaml
+        detnas doctor --cluster -n team-a search.yaml --pod
     """
     search = load_manifest(manifest) if manifest is not None else None
     folder = manifest.parent if manifest is not None else Path()
     if cluster:
         place = namespace or (search.metadata.namespace if search else _NAMESPACE)
-        report(cluster_findings(place, manifest), output)
+        report(cluster_findings(place, manifest, with_pod=pod), output)
     else:
         report(_findings(search, folder, store), output)
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from detnas.errors import UserError
-from detnas.findings import Finding, good, refused
-from detnas.spec.manifest import SearchSpec
+from detnas.findings import Finding, doubtful, good, refused
+from detnas.reasons import Reason
+from detnas.spec import DetNASSearch
 from detnas_operator.cluster import KubernetesClient
 from detnas_operator.cluster.connection import Connection, Request, connect
 from detnas_operator.doctor.definition import definition_findings
@@ -19,17 +20,22 @@ from detnas_operator.doctor.namespace import (
 )
 from detnas_operator.doctor.needs import needs_of
 from detnas_operator.doctor.nodes import node_findings
+from detnas_operator.doctor.trial_pod import PodTrial, trial_pod
 
 _USERS = Path(".kube") / "config"
 
 
-def cluster_findings(namespace: str, spec: SearchSpec | None) -> Iterator[Finding]:
+def cluster_findings(
+    namespace: str, search: DetNASSearch | None, *, with_pod: bool = False
+) -> Iterator[Finding]:
     """Check whether a search could run in a namespace.
 
     Args:
         namespace: of it.
-        spec: of the search; without one only what every search needs is checked.
+        search: without one only what every search needs is checked.
+        with_pod: also run a pod as a job's.
     """
+    spec = search.spec if search is not None else None
     try:
         client = KubernetesClient(_connection())
         answer = client.connection.send(Request("GET", "/version")).json()
@@ -47,6 +53,22 @@ def cluster_findings(namespace: str, spec: SearchSpec | None) -> Iterator[Findin
     yield from node_findings(client, needs)
     if spec is not None:
         yield from data_findings(client, namespace, spec, installed)
+    if with_pod and search is not None:
+        yield from _of_pod(client, search, installed)
+
+
+def _of_pod(
+    client: KubernetesClient, search: DetNASSearch, installed: Installed
+) -> Iterator[Finding]:
+    settings, tenant = installed.settings, installed.tenant
+    if settings is None or tenant is None:
+        yield doubtful(
+            "pod", "not tried: the operator's configuration is unknown", "ask an administrator"
+        )
+        return
+    pod = trial_pod(search, installed.namespace, settings, tenant)
+    if not isinstance(pod, Reason):  # else the store was a fault above
+        yield from PodTrial(client, installed.namespace).findings(pod)
 
 
 def _connection() -> Connection:

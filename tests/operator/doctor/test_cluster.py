@@ -33,12 +33,12 @@ def doctor(cluster: ControlPlane, tmp_path: Path) -> Doctor:
     """Run it in a namespace; return the exit code, and the findings by what was checked."""
 
     def run(
-        namespace: str, kubeconfig: Path | None = None, **sections: Any
+        namespace: str, kubeconfig: Path | None = None, *words: str, **sections: Any
     ) -> tuple[int, Findings]:
         path = tmp_path / "search.yaml"
         path.write_text(yaml.safe_dump(manifest("one", sections)))
         done = subprocess.run(
-            [*COMMAND, "-n", namespace, str(path), "-o", "json"],
+            [*COMMAND, "-n", namespace, str(path), *words, "-o", "json"],
             env={**os.environ, "KUBECONFIG": str(kubeconfig or cluster.kubeconfig)},
             capture_output=True,
             text=True,
@@ -158,8 +158,9 @@ def test_a_namespace_without_searches_is_a_fault(
 
 
 def test_a_cluster_without_the_operator_is_told_so(doctor: Doctor, namespace: str) -> None:
-    code, found = doctor(namespace)
+    code, found = doctor(namespace, None, "--pod")
     assert code == 1
+    assert found["pod"]["found"].startswith("not tried")
     assert "helm install" in found["operator"]["remedy"]
 
 
