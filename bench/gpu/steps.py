@@ -13,12 +13,15 @@ from bench.training.noise import NoiseImages
 from bench.training.runner import Run, compare
 from bench.training.steps import Step, median_seconds
 from detnas.records.settings import Distillation, Precision, Training
-from detnas_trainer.detector import build_detector, fastest_format
+from detnas.teachers import Teacher
+from detnas_trainer.detector import build_detector, fastest_format, load_detector
 from detnas_trainer.distillation import Adaptor, Distiller, frozen_teacher
 from detnas_trainer.distillation.box_passes import box_forward, recorded
 from detnas_trainer.jobs.verbs.student import DistilledTrainee
 from detnas_trainer.openmmlab import TwoStageDetector
 from detnas_trainer.supernet.elastic import ElasticDetector
+from detnas_trainer.supernet.sampling import subnet_at
+from detnas_trainer.supernet.slicing import extract
 from detnas_trainer.trainee import DetectorTrainee, Losses
 from detnas_trainer.training.gradients import Gradients, seed_everything
 
@@ -133,33 +136,55 @@ def distillation(figures: Figures, scale: Scale, folder: Path) -> None:
 
 
 def supernet(figures: Figures, scale: Scale, folder: Path) -> None:
-    """The supernet at its largest size against a plain detector, and with recomputed blocks."""
+    """The supernet against plain detectors of the same size, and with recomputed blocks.
+
+    At its largest size no tensor of it is sliced; a shrinking phase's steps are those of a subnet.
+    """
     del folder
     images, training = noise(scale, scale.batch), scale.training()
-    kinds: dict[str, Step] = {"plain": step_of(DetectorTrainee(_largest(scale)), training, images)}
     twice = scale.training(activation_checkpointing=True)
-    for name, settings in (("supernet", training), ("recomputed", twice)):
-        kinds[name] = step_of(_Largest(_largest(scale), scale), settings, images)
+    largest, subnet = scale.space.largest, subnet_at(0, 0, scale.space)
+    kinds: dict[str, Step] = {
+        name: step_of(trainee, settings, images)
+        for name, trainee, settings in (
+            ("plain", DetectorTrainee(_largest(scale)), training),
+            ("supernet", _Subnet(scale, largest), training),
+            ("recomputed", _Subnet(scale, largest), twice),
+            ("subnet alone", DetectorTrainee(_extracted(scale, subnet)), training),
+            ("subnet", _Subnet(scale, subnet), training),
+        )
+    }
     seconds = median_seconds(kinds, scale.rounds, untimed=1 if scale.thin else 3)
     for name, taken in seconds.items():
         figures.add(f"{name} step", 1000 * taken, "ms")
         if memory := peak_memory(scale, kinds[name]):
             figures.add(f"peak memory, {name} step", memory / GIB, "GiB")
     figures.add("supernet over plain", seconds["supernet"] / seconds["plain"], at_most=1.05)
+    ratio = seconds["subnet"] / seconds["subnet alone"]
+    figures.add("random subnet over that subnet alone", ratio, at_most=1.05)
     figures.add("recomputed over supernet", seconds["recomputed"] / seconds["supernet"])
 
 
-class _Largest(DetectorTrainee):
-    """A supernet that trains its largest subnet."""
+class _Subnet(DetectorTrainee):
+    """A supernet that trains one subnet."""
 
-    def __init__(self, detector: TwoStageDetector, scale: Scale) -> None:
-        super().__init__(detector)
-        self._elastic = ElasticDetector(detector, scale.supernet, scale.space)
-        self._teacher = scale.space.largest
+    def __init__(self, scale: Scale, teacher: Teacher) -> None:
+        super().__init__(_largest(scale))
+        self._elastic = ElasticDetector(self.module, scale.supernet, scale.space)
+        self._teacher = teacher
 
     def loss(self, iteration: int, inputs: torch.Tensor, samples: list[Any]) -> Losses:
         del iteration
         return self._elastic.loss(self._teacher, inputs, samples)
+
+
+def _extracted(scale: Scale, teacher: Teacher) -> TwoStageDetector:
+    """A subnet as a detector of its own, on its device."""
+    shape = scale.supernet
+    own = extract(_largest(scale).state_dict(), shape, scale.space, teacher)
+    neck = shape.neck_width(teacher)
+    detector = load_detector(shape.architecture(teacher), scale.detector, scale.classes, own, neck)
+    return detector.to(scale.device).train()
 
 
 def _largest(scale: Scale) -> TwoStageDetector:

@@ -30,6 +30,7 @@ def test_every_part_is_measured_in_small_without_a_gpu(tmp_path: Path) -> None:
         "speed in bfloat16 over that in 32 bits",
         "distillation over plain step and teacher",
         "supernet over plain",
+        "random subnet over that subnet alone",
         "start to the end of the first step",
         "last step to result, without evaluation",
         "loss after the retry against one in halves",
