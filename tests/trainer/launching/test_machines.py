@@ -75,6 +75,22 @@ def test_exit_code_is_that_of_the_cause(failures: list[int], code: int) -> None:
     assert exit_code(failures) == code
 
 
+@pytest.mark.parametrize(
+    ("failures", "on_gpus", "elsewhere"),
+    [
+        ([-6], 75, 1),  # torch's watchdog of NCCL
+        ([-6, 75], 75, 1),
+        ([-6, -9], 1, 1),
+        ([-6, 2], 2, 2),
+    ],
+)
+def test_rank_that_nccls_watchdog_ends_has_lost_another(
+    failures: list[int], on_gpus: int, elsewhere: int
+) -> None:
+    assert exit_code(failures, aborts_without_peer=True) == on_gpus
+    assert exit_code(failures) == elsewhere
+
+
 def test_launch_counts_an_attempt_for_an_error_that_no_machine_explains(
     workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

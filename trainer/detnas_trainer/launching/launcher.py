@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import torch
 from torch.distributed import DistError
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -69,7 +70,9 @@ def _run_ranks(machines: Machines, verb: str, uri: str) -> int:
     except ChildFailedError as error:
         failures = error.failures.values()
         first = min(failure.timestamp for failure in failures)
-        return exit_code([f.exitcode for f in failures if f.timestamp <= first + _SAME_TIME])
+        codes = [f.exitcode for f in failures if f.timestamp <= first + _SAME_TIME]
+        shares_gpus = machines.count * machines.processes > 1 and torch.cuda.is_available()
+        return exit_code(codes, aborts_without_peer=shares_gpus)
     except SignalException:
         return ExitCode.INTERRUPTED
     except (RendezvousError, DistError) as error:
@@ -80,16 +83,23 @@ def _run_ranks(machines: Machines, verb: str, uri: str) -> int:
     return ExitCode.DONE
 
 
-def exit_code(codes: Sequence[int]) -> int:
+def exit_code(codes: Sequence[int], *, aborts_without_peer: bool = False) -> int:
     """Return the exit code of a machine whose ranks failed first with these codes.
 
     A rank that lost another ends with 75; it is not the cause where one ended otherwise.
+
+    Args:
+        codes: of the ranks; negative ones are signals.
+        aborts_without_peer: a rank that lost another may also end with SIGABRT: while it waits for
+            NCCL, torch's watchdog can only end its process.
     """
     for code in _FINAL:
         if code in codes:
             return code
-    ended_by_us = (ExitCode.INTERRUPTED, -signal.SIGTERM)
-    is_resumable = all(code in ended_by_us for code in codes)
+    resumable = [ExitCode.INTERRUPTED, -signal.SIGTERM]
+    if aborts_without_peer:
+        resumable.append(-signal.SIGABRT)
+    is_resumable = all(code in resumable for code in codes)
     return ExitCode.INTERRUPTED if is_resumable else ExitCode.FAILED
 
 
