@@ -27,7 +27,7 @@ from detnas.architecture import Architecture
 from detnas.records.artifacts import Artifact
 from detnas.records.requests import Pool, StudentRequest
 from detnas.records.results import DetectorResult, Outcome
-from detnas.records.settings import DetectorShape, Resolution, Training
+from detnas.records.settings import DetectorShape, Precision, Resolution, Training
 from detnas.spec.base import Model, model_architecture
 from detnas.store import open_store
 from detnas.store.artifacts import create_record, load_record, publish_file
@@ -83,7 +83,12 @@ def measure(folder: Path, setup: Setup) -> TrialTimes:
         "classes": ("a", "b"),
         "detector": setup.detector,
         "resolutions": (setup.size,),
-        "training": Training(epochs=1, learning_rate=Decimal("0.0001"), batch_size=setup.batch),
+        "training": Training(
+            epochs=1,
+            learning_rate=Decimal("0.0001"),
+            batch_size=setup.batch,
+            precision=Precision.AUTO,
+        ),
         "evaluation_batch": setup.batch,
         "parent": setup.parent,
         "parent_weights": _published(folder, setup, setup.parent),

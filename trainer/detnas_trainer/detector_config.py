@@ -48,6 +48,7 @@ def detector_config(
             "std": _numbers(shape.pixels.std),
             "bgr_to_rgb": shape.pixels.order is PixelOrder.RGB,  # images are read as BGR
             "pad_size_divisor": shape.pad_divisor,
+            "non_blocking": True,  # batches are in pinned memory
         },
         "backbone": backbone_config(architecture),
         "neck": {

@@ -28,6 +28,24 @@ def test_candidate_that_had_the_gpu_to_itself_is_out_of_memory(
     assert "\n" not in failure.message
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "CUDA error: out of memory",
+        "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory",
+    ],
+)
+def test_library_without_memory_is_out_of_memory(
+    monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    _device(monkeypatch, free=1, reserved=78, peak=77)
+    assert classify(RuntimeError(words)).outcome is Outcome.OUT_OF_MEMORY
+    assert classify(RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")).outcome is None
+
+
 def test_candidate_beside_another_process_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     _device(monkeypatch, free=1, reserved=40, peak=39)
     failure = classify(ERROR)

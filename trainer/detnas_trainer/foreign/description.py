@@ -28,7 +28,10 @@ _SHOWN = 100
 _HEAD = "roi_head.bbox_head.0"
 _RCNN = "train_cfg.rcnn.0"
 
-_IGNORED = ("init_cfg", "pretrained", "debug", "num_classes", "data_preprocessor.pad_mask")
+_IGNORED = (
+    "init_cfg", "pretrained", "debug", "num_classes",
+    "data_preprocessor.pad_mask", "data_preprocessor.non_blocking",
+)  # fmt: skip
 """Ends of paths that change no detector: initial weights, and what is the data set's."""
 
 

@@ -77,8 +77,7 @@ class Gradients:
             RestartInParts: half as much may fit, but other ranks wait for this one. The state is
                 that before the step, `micro_batch` that of the next attempt.
         """
-        for before, buffer in zip(self._before, self._buffers, strict=True):
-            before.copy_(buffer)
+        _copy(self._buffers, self._before)
         images = len(batch["inputs"])
         smaller = 0
         try:
@@ -113,8 +112,7 @@ class Gradients:
 
     def restore(self) -> None:
         """Undo what the last batch has changed: the batch norms' statistics."""
-        for before, buffer in zip(self._before, self._buffers, strict=True):
-            buffer.copy_(before)
+        _copy(self._before, self._buffers)
         self._trainee.module.zero_grad(set_to_none=True)
 
     def _smaller(self, images: int) -> int:
@@ -172,6 +170,13 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - mmdet draws from numpy's global generator
     torch.manual_seed(seed)
+
+
+def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
+    """Copy tensors, those of one type at once: a supernet has hundreds of buffers."""
+    for dtype in {tensor.dtype for tensor in sources}:
+        pairs = [p for p in zip(sources, targets, strict=True) if p[0].dtype == dtype]
+        torch._foreach_copy_([target for _, target in pairs], [source for source, _ in pairs])
 
 
 def _dtype_of(precision: Precision | None, device: str) -> torch.dtype:

@@ -11,6 +11,17 @@ _FOREIGN = 2 << 30
 """Bytes that a GPU's driver, context and libraries may hold beside torch's own."""
 
 
+_ALLOCATIONS = (
+    "DefaultCPUAllocator: can't allocate",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+)
+"""In a plain RuntimeError: memory ended, and not torch's allocator of the GPU has said so."""
+
+
 class OutOfMemoryError(RuntimeError):
     """Memory ran out.
 
@@ -68,9 +79,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | OutOfMemoryError):
         return True
     names = {kind.__name__ for kind in type(error).__mro__}
-    # On a CPU torch raises a plain RuntimeError.
     return "OutOfMemoryError" in names or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate" in str(error)
+        isinstance(error, RuntimeError) and any(part in str(error) for part in _ALLOCATIONS)
     )
 
 
