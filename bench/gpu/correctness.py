@@ -18,6 +18,10 @@ from detnas_trainer.training.gradients import Gradients, seed_everything
 
 IMAGES = 2
 SIZE = (320, 192)
+LEAST_BOXES = 50
+"""Fewer detections in an image would show little."""
+BOX_PIXELS, BOX_SCORE = 0.5, 1e-3
+"""How far corners and score of equal boxes may be apart."""
 
 
 def measure(figures: Figures, scale: Scale, folder: Path) -> None:
@@ -25,8 +29,8 @@ def measure(figures: Figures, scale: Scale, folder: Path) -> None:
     del folder
     torch.backends.cudnn.allow_tf32 = False
     images = NoiseImages(IMAGES, scale.padded if scale.thin else SIZE, scale.classes)
-    losses, gradients, outputs = _computed(scale, images, "cpu")
-    found_losses, found_gradients, found = _computed(scale, images, scale.device)
+    losses, gradients, outputs, boxes = _computed(scale, images, "cpu")
+    found_losses, found_gradients, found, found_boxes = _computed(scale, images, scale.device)
     for name, part, tolerance in (("RPN's", "rpn", 1e-4), ("all", "loss", 1e-2)):
         difference = abs(_total(found_losses, part) / _total(losses, part) - 1)
         figures.require(f"{name} losses, relative", difference, at_most=tolerance)
@@ -40,12 +44,15 @@ def measure(figures: Figures, scale: Scale, folder: Path) -> None:
     figures.require("class logits, relative", logits, at_most=1e-3)
     deltas = _distance([found.deltas], [outputs.deltas])
     figures.require("box deltas, relative", deltas, at_most=1e-3)
+    assert min(map(len, boxes)) >= LEAST_BOXES, f"boxes of each image: {[*map(len, boxes)]}"
+    # A float's error can exchange two boxes of equal score, or let another one suppress a third.
+    figures.require("detected boxes without an equal", _unmatched(found_boxes, boxes), at_most=0.05)
 
 
 def _computed(
     scale: Scale, images: NoiseImages, device: str
-) -> tuple[dict[str, float], list[Tensor], BoxForward]:
-    """Losses, gradients, and the outputs for the same RoIs."""
+) -> tuple[dict[str, float], list[Tensor], BoxForward, list[Tensor]]:
+    """Losses, gradients, the outputs for the same RoIs, and what is detected."""
     detector = _detector(scale, device)
     training = scale.training(Precision.FLOAT32, batch_size=IMAGES)
     losses = Gradients(DetectorTrainee(detector), training, 1).compute(0, images.batch(IMAGES))
@@ -55,6 +62,7 @@ def _computed(
     rois = _rois(batch["inputs"].shape[-1], batch["inputs"].shape[-2]).to(device)
     with torch.inference_mode():
         outputs = box_forward(detector.roi_head, detector.extract_feat(batch["inputs"]), rois)
+        boxes = _detected(detector, batch)
     return (
         losses,
         gradients,
@@ -65,7 +73,29 @@ def _computed(
             outputs.logits.cpu(),
             outputs.deltas.cpu(),
         ),
+        boxes,
     )
+
+
+def _detected(detector: TwoStageDetector, batch: dict[str, Any]) -> list[Tensor]:
+    """Detections of each image whatever their scores, n × 6: corners, score and class."""
+    detector.roi_head.test_cfg.score_thr = 0.0
+    samples = detector.predict(batch["inputs"], batch["data_samples"], rescale=False)
+    found = [sample.pred_instances for sample in samples]
+    return [
+        torch.cat([one.bboxes, one.scores[:, None], one.labels[:, None]], dim=1).cpu()
+        for one in found
+    ]
+
+
+def _unmatched(found: list[Tensor], expected: list[Tensor]) -> float:
+    """Largest share, among the images, of expected boxes of which no found one is the equal."""
+    tolerance = torch.tensor([*[BOX_PIXELS] * 4, BOX_SCORE, 0.0])
+    shares = []
+    for ours, theirs in zip(found, expected, strict=True):
+        is_equal = ((theirs[:, None] - ours[None]).abs() <= tolerance).all(dim=2)
+        shares.append(1 - is_equal.any(dim=1).float().mean().item())
+    return max(shares)
 
 
 def _detector(scale: Scale, device: str) -> TwoStageDetector:

@@ -29,6 +29,7 @@ def test_every_part_is_measured_in_small_without_a_gpu(tmp_path: Path) -> None:
         "train loop over mmdet's runner",
         "speed in bfloat16 over that in 32 bits",
         "distillation over plain step and teacher",
+        "detected boxes without an equal",
         "supernet over plain",
         "random subnet over that subnet alone",
         "start to the end of the first step",
