@@ -33,8 +33,8 @@ SECONDS = 600
 _PAUSE = 2.0
 _LOG_LINES, _LOG_BYTES = 2000, 1 << 20
 _SCRIPT = (
-    'printf %s "$DETNAS_MANIFEST" > /tmp/search.yaml && '
-    'exec detnas doctor /tmp/search.yaml --store "$0" --output json'
+    'manifest=$(mktemp --suffix .yaml) && printf %s "$DETNAS_MANIFEST" > "$manifest" && '
+    'exec detnas doctor "$manifest" --store "$0" --output json'
 )
 _LABELS = {"app.kubernetes.io/name": "detnas-doctor", "app.kubernetes.io/part-of": "detnas"}
 _HOPELESS = {ReasonCode.IMAGE_PULL}
