@@ -151,6 +151,14 @@ FILES = (
 )
 
 
+@pytest.mark.parametrize(("difference", "shown"), [(-1e-6, "+0.0000"), (-0.0071, "-0.0071")])
+def test_card_shows_no_minus_before_a_difference_of_0(
+    request_: ExportRequest, difference: float, shown: str
+) -> None:
+    file = FILES[0].model_copy(update={"difference": difference, "images": 40})
+    assert f"| 0.4090 ± 0.0120 | {shown} |" in model_card(request_, files=(file,))
+
+
 def test_card_of_a_base_says_whether_the_search_found_none_better(request_: ExportRequest) -> None:
     base = request_.model_copy(update={"base_weights": request_.weights})
     assert "found no student" in model_card(base)

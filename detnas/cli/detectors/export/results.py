@@ -68,4 +68,5 @@ def _difference(file: ExportedFile) -> str:
     if file.difference is None:
         return ""
     error = "" if file.difference_error is None else f" ± {file.difference_error:.4f}"
-    return f"{file.difference:+.4f}{error} on {file.images} images"
+    difference = round(file.difference, 4) + 0.0  # no minus before 0
+    return f"{difference:+.4f}{error} on {file.images} images"
