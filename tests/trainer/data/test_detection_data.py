@@ -1,20 +1,23 @@
 from collections.abc import Iterator
 from itertools import chain, count
-from multiprocessing import active_children
+from multiprocessing import Value, active_children
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, Resize
+from numpy.typing import NDArray
 
 from detnas.own_data.coco_json import DataError
 from detnas.records.settings import DataLocation, Resolution
 from detnas_trainer.data import detection_data
 from detnas_trainer.data.detection_data import DetectionData, batches
 from detnas_trainer.data.draws import Sample
+from detnas_trainer.data.images import read_image
 from tests.trainer.conftest import CLASSES, edit_json, write_data_set
 
 WIDE = Resolution(width=96, height=48)
@@ -138,6 +141,25 @@ def test_lasting_workers_load_one_iteration_after_the_other(
     assert {child.pid for child in active_children()} - before == set()
     for ours, theirs in zip(chain(*here), chain(*there), strict=True):
         assert all(map(torch.equal, ours["inputs"], theirs["inputs"]))
+
+
+def test_image_is_decoded_once_for_all_sizes_of_an_evaluation(
+    tiny_data: DataLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Value("i", 0)  # counts in the process that loads
+
+    def counted(folder: Path, name: str) -> NDArray[np.uint8]:
+        with read.get_lock():
+            read.value += 1
+        return read_image(folder, name)
+
+    monkeypatch.setattr(detection_data, "read_image", counted)
+    monkeypatch.setattr(detection_data, "default_workers", lambda: 1)
+    data = DetectionData(tiny_data, "val", CLASSES)
+    with data.lasting_workers():
+        for size in (WIDE, Resolution(width=48, height=48), WIDE):
+            assert len(list(batches(data, [[one] for one in data.samples(size)]))) == len(data)
+            assert read.value == len(data)
 
 
 def test_batches_are_drawn_as_they_are_needed(train: DetectionData) -> None:

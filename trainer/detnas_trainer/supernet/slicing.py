@@ -7,7 +7,7 @@ channels (paper, 4 and A.1.3); the neck's width is also the RPN's and the input 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -82,6 +82,7 @@ class SubnetPlan:
         return tensor
 
 
+@cache
 def plain_layer(name: str) -> str:
     """A layer's name without the number of its cascade's stage, if it has one."""
     return _STAGE.sub(r"\1", name)
