@@ -199,6 +199,10 @@ class PrepareResult(Result):
         return self.files.get(TEST_LISTING)
 
 
+GAMMA_EDGES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Lower ends of the intervals in which batch norm weights |γ| are counted; the last has no end."""
+
+
 class DetectorResult(Result):
     """A trained detector: the base, or a student.
 
@@ -214,11 +218,14 @@ class DetectorResult(Result):
         loss_by_epoch: mean total loss of each of the last epochs, oldest first.
         micro_batch: images in a part of a batch; None if batches were not divided.
         shape: of neck and heads, where an upgrade made it another than the search's.
+        gammas: of the backbone's batch norms, by ``stem`` and number of the stage: how many weights
+            |γ| are in each interval of `GAMMA_EDGES` (paper, figure 11).
     """
 
     kind: Literal["Detector"] = "Detector"
     micro_batch: Positive | None = added(1)  # first: below, `added` is a field
     shape: DetectorShape | None = added(1)
+    gammas: dict[str, tuple[Count, ...]] = added(1, {})
     architecture: Architecture | None = None
     added: Annotated[tuple[AddedBlock, ...], Field(max_length=MAX_ADDED_BLOCKS)] = ()
     scores: Scores = ()

@@ -37,6 +37,10 @@ def test_base_is_trained_scored_and_published(
     weights = load_weights(fetch_artifact(workplace.store, result.weights))
     assert weights.metadata["classes"] == list(CLASSES)
     assert weights.state["backbone.bn1.num_batches_tracked"] == 6
+    assert result.gammas.keys() == {"stem", "1", "2", "3", "4"}
+    stem = weights.state["backbone.bn1.weight"]
+    assert sum(result.gammas["stem"]) == len(stem)
+    assert result.gammas["stem"][5] == ((stem >= 0.5) & (stem < 1.0)).sum()
     attempt = workplace.attempt(KEY, 1)
     assert attempt is not None
     assert attempt.resumed_at == 0

@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from detnas.architecture import Architecture
 from detnas.records.progress import Progress
-from detnas.records.results import DetectorResult, Score, SubnetScore
+from detnas.records.results import GAMMA_EDGES, DetectorResult, Score, SubnetScore
 from detnas.records.settings import Resolution
 from detnas.teachers import Teacher
 from detnas_trainer.bootstrap import Detection
@@ -143,10 +148,27 @@ def detector_result(
         DetectorResult,
         architecture=architecture,
         scores=scores,
+        gammas=gamma_counts(detector.backbone),
         files={"weights": weights},
         **vars(trained),
         **findings,
     )
+
+
+def gamma_counts(backbone: Any) -> dict[str, tuple[int, ...]]:
+    """How many weights |γ| of a backbone's batch norms are in each interval, by stem and stage."""
+    found: dict[str, list[Tensor]] = {}
+    for name, module in backbone.named_modules():
+        if isinstance(module, _BatchNorm):
+            top = name.split(".")[0]
+            stage = top.removeprefix("layer") if top.startswith("layer") else "stem"
+            found.setdefault(stage, []).append(module.weight.detach().abs().cpu())
+    return {stage: _counts(torch.cat(parts)) for stage, parts in found.items()}
+
+
+def _counts(scales: Tensor) -> tuple[int, ...]:
+    above = [int((scales >= low).sum()) for low in GAMMA_EDGES]
+    return tuple(low - high for low, high in pairwise([*above, 0]))
 
 
 class _EvaluationProgress:
