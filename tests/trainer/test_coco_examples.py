@@ -9,6 +9,7 @@ import torch
 from detnas.spec import load_manifest
 from detnas.spec.batch_shares import unequal_shares
 from detnas_trainer.detector import build_detector
+from detnas_trainer.evolve import upgraded_architecture, upgraded_shape
 from detnas_trainer.trainee import DetectorTrainee
 from tests.trainer.samples import make_batch
 
@@ -45,11 +46,15 @@ def test_example_trains_on_the_papers_gpus(path: Path) -> None:
     assert unequal_shares(spec) == ()
 
 
-@pytest.mark.parametrize("path", MANIFESTS[:-1], ids=lambda path: path.stem)
-def test_full_size_base_takes_a_training_step(path: Path) -> None:
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_full_size_detector_takes_a_training_step(path: Path) -> None:
     spec = load_manifest(path).spec
     torch.manual_seed(0)
-    trainee = DetectorTrainee(build_detector(spec.base.resolve(), spec.detector, CLASSES).train())
+    architecture, shape = spec.base.resolve(), spec.detector
+    if spec.finetune is not None and (upgrade := spec.finetune.upgrade) is not None:
+        architecture = upgraded_architecture(architecture, upgrade)
+        shape = upgraded_shape(shape, upgrade)
+    trainee = DetectorTrainee(build_detector(architecture, shape, CLASSES).train())
     stem = trainee.module.backbone.conv1.weight
     before = stem.detach().clone()
     optimiser = torch.optim.SGD(trainee.module.parameters(), lr=0.02)
