@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from detnas.records.requests import DetectorUpgrade
 from detnas.spec import load_manifest
 from detnas.spec.batch_shares import unequal_shares
 from detnas_trainer.detector import build_detector
@@ -51,7 +52,8 @@ def test_full_size_detector_takes_a_training_step(path: Path) -> None:
     spec = load_manifest(path).spec
     torch.manual_seed(0)
     architecture, shape = spec.base.resolve(), spec.detector
-    if spec.finetune is not None and (upgrade := spec.finetune.upgrade) is not None:
+    if spec.finetune is not None and (fields := spec.finetune.upgrade) is not None:
+        upgrade = DetectorUpgrade(deformable=fields.dcn, cascade=fields.cascade)
         architecture = upgraded_architecture(architecture, upgrade)
         shape = upgraded_shape(shape, upgrade)
     trainee = DetectorTrainee(build_detector(architecture, shape, CLASSES).train())
