@@ -36,7 +36,8 @@ def test_default_shape_is_mmdets_own(head: HeadKind, name: str) -> None:
     for part in stock.keys() - {"backbone", "data_preprocessor"}:
         assert ours[part] == stock[part], part
     stock["data_preprocessor"].pop("pad_mask", None)
-    assert ours["data_preprocessor"] == stock["data_preprocessor"]
+    # mmdet waits for every copy to the GPU; what is copied is the same.
+    assert ours["data_preprocessor"] == stock["data_preprocessor"] | {"non_blocking": True}
 
 
 def test_shape_reaches_every_part() -> None:

@@ -52,6 +52,13 @@ def doctor(cluster: ControlPlane, tmp_path: Path) -> Doctor:
     return run
 
 
+@pytest.fixture(autouse=True)
+def _no_other_nodes(cluster: ControlPlane) -> None:
+    """Remove nodes that earlier tests of this worker have left; they make their own again."""
+    for left in cluster.api.list(NODES):
+        cluster.api.delete(NODES, "", left["metadata"]["name"])
+
+
 @pytest.fixture
 def node(cluster: ControlPlane) -> Iterator[str]:
     """A ready node with four GPUs."""
