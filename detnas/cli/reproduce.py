@@ -130,9 +130,9 @@ def _say_budget(left: Sequence[tuple[FolderSearch, int]]) -> None:
     except UserError as error:
         say(f"no time budget: {error}")
         return
-    step = budget.machine.seconds_per_image or 0.0
     total = _rounded(sum(budget.seconds.values()))
-    say(f"about {total} on {budget.machine.name}, by {step:.4f} s for an image in training:")
+    step = budget.seconds_per_image
+    say(f"about {total} on {budget.machine}, by {step:.4f} s for an image in training:")
     for name, seconds in budget.seconds.items():
         seeds = budget.seeds[name]
         say(f"  {name}, {seeds} seed{'s' * (seeds > 1)}: {_rounded(seconds)}")

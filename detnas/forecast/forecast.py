@@ -6,6 +6,7 @@ from detnas.forecast.devices import Devices
 from detnas.forecast.speed import Speed
 from detnas.forecast.spread import Spread, exactly, total
 from detnas.forecast.work import JobWork
+from detnas.records.results import MAX_JOB_SUBNETS
 from detnas.records.verbs import Verb
 from detnas.schema import Positive, Schema
 
@@ -109,7 +110,7 @@ def _name(work: JobWork) -> str:
         Verb.BASE: "base",
         Verb.POOL: f"pool, phase {work.number}",
         Verb.EVALUATE: "trials",
-        Verb.SUBNETS: "trials (jobs of up to 25 subnets)",
+        Verb.SUBNETS: f"trials (jobs of up to {MAX_JOB_SUBNETS} subnets)",
         Verb.EXTRACT: "extraction",
         Verb.FINETUNE: "fine-tuning",
         Verb.BASELINE: "baselines",

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detnas.errors import UserError
-from detnas.fitting.machine import Machine
 from detnas.forecast.devices import on_machine
 from detnas.forecast.forecast import time_forecast
 from detnas.forecast.search_forecast import search_loads
@@ -16,7 +15,7 @@ from detnas.forecast.work import search_work
 from detnas.plan.dataset import data_root
 from detnas.plan.digests import pool_digest
 from detnas.processors import processors, requested_threads
-from detnas.records.look import LookRequest, TimedStep
+from detnas.records.look import LookAnswer, LookRequest, TimedStep
 from detnas.reproduction.searches import FolderSearch
 from detnas.runner.trainer_look import ask_trainer, has_trainer
 from detnas.spec.manifest import SearchSpec
@@ -27,12 +26,14 @@ class TimeBudget:
     """What is left to run.
 
     Attributes:
-        machine: that was measured.
+        machine: that was measured, for people.
+        seconds_per_image: measured, of a training step of the base.
         seconds: estimate for each search, all its seeds together, by its name.
         seeds: how many of them, by its name.
     """
 
-    machine: Machine
+    machine: str
+    seconds_per_image: float
     seconds: Mapping[str, float]
     seeds: Mapping[str, int]
 
@@ -52,9 +53,8 @@ def time_budget(left: Iterable[tuple[FolderSearch, int]]) -> TimeBudget:
     runs = [*left]
     first = runs[0][0]
     images, classes = _counted(first)
-    machine = _measured(first.manifest.spec, classes)
-    step = machine.seconds_per_image or 0.0
-    speed = timed_speed(step, search_loads(first.manifest.spec, classes).base)
+    timed = _timed_step(first.manifest.spec, classes)
+    speed = timed_speed(timed.seconds_per_image, search_loads(first.manifest.spec, classes).base)
     seconds: dict[str, float] = {}
     seeds: dict[str, int] = {}
     pools: set[str] = set()
@@ -65,11 +65,11 @@ def time_budget(left: Iterable[tuple[FolderSearch, int]]) -> TimeBudget:
         pools.add(pool)
         trainings = planned_trainings(search, pool_is_trained=trained)
         work = search_work(trainings, search_loads(spec, classes), images)
-        devices = on_machine(spec, machine.processors, len(machine.gpus), requested_threads())
+        devices = on_machine(spec, processors(), len(timed.gpus), requested_threads())
         taken = time_forecast(work, speed, devices).wall_seconds.expected
         seconds[search.name] = seconds.get(search.name, 0.0) + taken
         seeds[search.name] = seeds.get(search.name, 0) + 1
-    return TimeBudget(machine, seconds, seeds)
+    return TimeBudget(devices.name, timed.seconds_per_image, seconds, seeds)
 
 
 def planned_trainings(search: FolderSearch, *, pool_is_trained: bool) -> Trainings:
@@ -103,7 +103,7 @@ def _counted(search: FolderSearch) -> tuple[dict[str, int], int]:
     return images, classes
 
 
-def _measured(spec: SearchSpec, classes: int) -> Machine:
+def _timed_step(spec: SearchSpec, classes: int) -> LookAnswer:
     if not has_trainer():
         raise UserError("there is no trainer to measure", "install detnas[trainer]")
     step = TimedStep(
@@ -113,5 +113,4 @@ def _measured(spec: SearchSpec, classes: int) -> Machine:
         resolutions=spec.resolutions,
         batch=8 if spec.base.train is None else spec.base.train.batch_size,
     )
-    answer = ask_trainer(LookRequest(on_cpu=step, on_gpu=step), lambda *_: None)
-    return Machine(processors(), answer.gpus, answer.seconds_per_image)
+    return ask_trainer(LookRequest(on_cpu=step, on_gpu=step), lambda *_: None)

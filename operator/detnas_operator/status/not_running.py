@@ -147,7 +147,7 @@ def _shortened(problem: str) -> str:
 
 
 def _lost_trainings(search: SearchStatus) -> Iterator[Reason]:
-    """Yield which trainings after the trials were lost; the search goes on without them."""
+    """Yield which trainings after the trials were lost; the search continues without them."""
     lost = (
         (ReasonCode.FINE_TUNING_FAILED, search.finetune_problem, _NOT_TUNED),
         (ReasonCode.BASELINE_FAILED, search.baseline_problem, _NO_BASELINE),
